@@ -1,0 +1,6 @@
+//! Getting certificates: what to order, when, from whom, and how challenges are answered.
+//!
+//! `plan`, `renewal` and `retry` decide and are pure; `scheduler` is the dull loop that carries
+//! their decisions out; `client` and `internal` are the two authorities behind one port.
+
+pub mod authority;

@@ -1,0 +1,225 @@
+//! The configuration as the rest of the program sees it: checked values only.
+//!
+//! `file` mirrors the TOML as written, `check` turns it into these values or into faults. What
+//! stands here is already true: names are names, limits are in range, policies can be served.
+
+use crate::{name::PolicyHost, policy::RenderedPolicy};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Everything outside tenants and policies: read at start, and compared at every reload so that a
+/// change that needs a restart is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Where what must survive a restart is kept.
+    pub store: Store,
+    /// Where certificates come from.
+    pub acme: Acme,
+    /// How DNS is asked.
+    pub dns: Dns,
+    /// The comparison of policies with MX records.
+    pub cross_check: CrossCheck,
+    /// What a stranger may use up.
+    pub limits: Limits,
+    /// The local status socket.
+    pub admin: Admin,
+    /// What customers are told to publish in their DNS.
+    pub publish: Publish,
+}
+
+/// `[listen]`: sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// HTTPS addresses: policies and TLS-ALPN-01 answers.
+    pub https: Vec<SocketAddr>,
+    /// Plain HTTP addresses: HTTP-01 answers and nothing else; may be empty.
+    pub http: Vec<SocketAddr>,
+}
+
+/// `[store]`: the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Folder of the database; made 0700, refused when others may look in.
+    pub directory: PathBuf,
+    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[acme]`: the authority that signs certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// Which authority.
+    pub directory: Directory,
+    /// `mailto:` addresses for the account.
+    pub contact: Vec<String>,
+    /// Whether the operator agrees to the authority's terms of service.
+    pub terms_of_service_agreed: bool,
+    /// PEM file with the roots that vouch for the directory's own certificate.
+    pub root_file: Option<PathBuf>,
+    /// External Account Binding (RFC 8555 §7.3.4).
+    pub external_account: Option<ExternalAccount>,
+    /// Certificate profile to ask for.
+    pub profile: Option<String>,
+    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
+    pub tls_alpn_01: bool,
+    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
+    pub http_01: bool,
+    /// Orders in flight at once.
+    pub orders_at_once: usize,
+    /// The longest one order may take before its worker is given to another host.
+    pub order_deadline: Duration,
+    /// The longest one request to the authority may take.
+    pub request_timeout: Duration,
+    /// How long the internal authority's certificates are valid.
+    pub internal_lifetime: Duration,
+}
+
+/// Which authority signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// The local root made on first start.
+    Internal,
+    /// An RFC 8555 directory URL.
+    Url(String),
+}
+
+/// External Account Binding as the authority handed it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExternalAccount {
+    /// Key identifier.
+    pub key_id: String,
+    /// File with the MAC key in base64url, as the authority shows it.
+    pub mac_key_file: PathBuf,
+}
+
+impl fmt::Debug for ExternalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalAccount").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+/// `[dns]`: how questions are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Resolvers to ask; empty means the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Wait for one try.
+    pub timeout: Duration,
+    /// Tries after the first.
+    pub retries: usize,
+    /// Questions in flight at once.
+    pub lookups_at_once: usize,
+}
+
+/// `[cross_check]`: policies against MX records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrossCheck {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Every domain is looked at once in this time.
+    pub period: Duration,
+}
+
+/// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once, over all listeners.
+    pub connections: usize,
+    /// Connections at once from one address (IPv4 /32, IPv6 /64).
+    pub connections_per_address: usize,
+    /// TLS handshakes at once.
+    pub handshakes: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first octet of a request to the end of its header.
+    pub header_timeout: Duration,
+    /// Without a new request for this long, a connection is dropped.
+    pub idle_timeout: Duration,
+    /// The oldest a connection may get.
+    pub connection_age: Duration,
+    /// Requests on one connection.
+    pub requests_per_connection: u32,
+    /// Request header in octets.
+    pub header_bytes: usize,
+    /// Header fields in a request.
+    pub header_count: usize,
+    /// Request target in octets.
+    pub uri_bytes: usize,
+    /// Streams at once on an HTTP/2 connection.
+    pub http2_streams: u32,
+    /// How long open connections may finish after TERM.
+    pub drain_timeout: Duration,
+    /// Parsed certificates kept in memory.
+    pub certificates_in_memory: usize,
+    /// The largest configuration file in octets.
+    pub config_file_bytes: u64,
+}
+
+/// `[admin]`: the local status socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Path of the unix socket, made 0600.
+    pub socket: PathBuf,
+}
+
+/// `[publish]`: what the records of customers point to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publish {
+    /// Name that `mta-sts.<domain>` is a CNAME to.
+    pub cname: Option<String>,
+    /// Addresses for `mta-sts.<domain>` where a CNAME is not wanted.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Who a policy domain belongs to: a customer, or a list of domains under one policy.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// The longest tenant name in octets.
+    pub const LONGEST: usize = 64;
+
+    /// Takes a checked tenant name: 1 to 64 of `A-Z a-z 0-9 . _ -`, so that it fits logs and paths.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = (1..=Self::LONGEST).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A tenant whose every part is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// The policy hosts it owns, in the order written.
+    pub hosts: Vec<PolicyHost>,
+    /// What is served for each of them.
+    pub policy: Arc<RenderedPolicy>,
+    /// The file it is written in.
+    pub file: Arc<Path>,
+}

@@ -1,0 +1,114 @@
+//! What must survive a restart, and the port to it.
+//!
+//! Certificates with their keys, credentials (the ACME account, the internal root), the history of
+//! orders, and the cross-check's findings. One embedded implementation over SQLite and one in
+//! memory for tests; both keep the contract that the tests in `contract.rs` state.
+
+use crate::{
+    certificate::{Certificate, CertificateSource, Validity},
+    name::{DomainName, PolicyHost},
+};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+/// Keeps what must survive us. Every write is durable when it returns, and whole or not at all.
+#[async_trait::async_trait]
+pub trait Storage: CertificateSource {
+    /// A secret kept under `name` (an ACME account's credentials, the internal authority's root).
+    async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError>;
+
+    /// Keeps `secret` under `name`, replacing what was there.
+    async fn save_credential(&self, name: &str, secret: &[u8]) -> Result<(), StorageError>;
+
+    /// Keeps a certificate with its key and, in the same transaction, forgets the host's failures.
+    async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError>;
+
+    /// What is held, without keys and chains.
+    async fn held(&self) -> Result<Vec<Held>, StorageError>;
+
+    /// Removes the certificates and keys of `hosts`.
+    async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError>;
+
+    /// The failures of every host that has any.
+    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError>;
+
+    /// Keeps a host's failures, replacing what was there.
+    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError>;
+
+    /// Every finding, in no particular order.
+    async fn findings(&self) -> Result<Vec<FindingRow>, StorageError>;
+
+    /// Replaces the findings of one domain; an empty list removes them.
+    async fn replace_findings(
+        &self,
+        domain: &DomainName,
+        findings: &[FindingRow],
+    ) -> Result<(), StorageError>;
+
+    /// Proves that something can be written durably right now; asked before an order is placed,
+    /// because a certificate that cannot be kept would be ordered again and again.
+    async fn check_writable(&self) -> Result<(), StorageError>;
+}
+
+/// A certificate that is held, without its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its host.
+    pub host: PolicyHost,
+    /// Its validity.
+    pub validity: Validity,
+    /// Directory of the authority that issued it.
+    pub authority: String,
+}
+
+/// What went wrong with a host's orders since the last success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderFailures {
+    /// The host.
+    pub host: PolicyHost,
+    /// Failures in a row.
+    pub attempts: u32,
+    /// When the last one ended.
+    pub last_at: Timestamp,
+    /// When the host may be tried again.
+    pub retry_at: Timestamp,
+    /// Sort of the last failure: a word from a closed set.
+    pub kind: String,
+    /// What the authority or the network said, escaped and cut.
+    pub detail: String,
+}
+
+/// One finding of the cross-check, as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingRow {
+    /// The policy domain.
+    pub domain: DomainName,
+    /// Stable code.
+    pub code: String,
+    /// The MX host or pattern it is about; empty for the domain as a whole.
+    pub subject: String,
+    /// Severity keyword.
+    pub severity: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+}
+
+/// Why the store did not do it, sorted by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Nothing can be written: disk full, read-only, no permission. Reads may go on.
+    #[error("the store cannot be written")]
+    NotWritable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What stands there cannot be understood: sealed with another key, or damaged.
+    #[error("{what} in the store cannot be read")]
+    Unreadable {
+        /// Which entry.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Anything else the database says.
+    #[error("the store failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
