@@ -1,3 +1,7 @@
-//! The program; everything it does is in the library.
+//! The program; everything it does is in the library, beginning at [`mta_stsd::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mta_stsd::cli::run()
+}

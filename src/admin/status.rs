@@ -1,0 +1,127 @@
+//! What `mta-stsd status` shows, as data: gathered from the tables, sent as JSON, printed by the
+//! command line. The JSON form is an interface: fields are added, never renamed.
+
+use crate::snapshot::DnsRecord;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The whole answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Version of the daemon that answers.
+    pub version: String,
+    /// Counts over everything served.
+    pub summary: Summary,
+    /// How the last reload went.
+    pub reload: ReloadReport,
+    /// Trouble of ours that holds back every order; empty when there is none.
+    pub troubles: Vec<String>,
+    /// The domain asked for; or, without one, those that need attention (all of them in a small
+    /// fleet), at most [`Overview::DOMAINS_MAX`].
+    pub domains: Vec<DomainReport>,
+    /// Domains left out of `domains`.
+    pub domains_omitted: usize,
+}
+
+impl Overview {
+    /// The most domains in one overview.
+    pub const DOMAINS_MAX: usize = 50;
+}
+
+/// Counts over everything served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Which snapshot of this process is served.
+    pub generation: u64,
+    /// Domains served.
+    pub domains: usize,
+    /// Domains by mode.
+    pub enforce: usize,
+    /// Domains by mode.
+    pub testing: usize,
+    /// Domains by mode.
+    pub none: usize,
+    /// Domains without a certificate that is valid now.
+    pub without_certificate: usize,
+    /// Domains whose last order failed.
+    pub orders_failing: usize,
+    /// Domains with findings of severity error or critical.
+    pub findings_serious: usize,
+}
+
+/// How the last reload went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// When what is served was put there.
+    pub served_since: Option<Timestamp>,
+    /// The faults of the refused edit, as `check` prints them; empty when nothing was refused.
+    pub refused: String,
+    /// Keys whose change waits for a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Everything about one policy domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainReport {
+    /// The policy domain.
+    pub domain: String,
+    /// Who owns it.
+    pub tenant: String,
+    /// What senders do with its policy.
+    pub mode: String,
+    /// The id of the policy served.
+    pub policy_id: String,
+    /// The policy text as served.
+    pub policy: String,
+    /// The records to publish.
+    pub records: Vec<DnsRecord>,
+    /// Its certificate, when one is held.
+    pub certificate: Option<CertificateStatus>,
+    /// The last failed order since the last success.
+    pub failure: Option<FailureReport>,
+    /// Whether an order is in flight.
+    pub ordering: bool,
+    /// What the cross-check has to say.
+    pub findings: Vec<FindingReport>,
+    /// When its MX records were last looked up.
+    pub checked_at: Option<Timestamp>,
+    /// When DNS last answered; findings are as old as this.
+    pub answered_at: Option<Timestamp>,
+}
+
+/// A certificate that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Last moment of its validity.
+    pub not_after: Timestamp,
+    /// When it will be renewed.
+    pub renew_at: Timestamp,
+    /// Directory of the authority that issued it.
+    pub authority: String,
+}
+
+/// A failed order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureReport {
+    /// Sort of failure.
+    pub kind: String,
+    /// What the authority or the network said, escaped.
+    pub detail: String,
+    /// Failures in a row.
+    pub attempts: u32,
+    /// When it is tried again.
+    pub retry_at: Timestamp,
+}
+
+/// One finding of the cross-check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingReport {
+    /// Stable code.
+    pub code: String,
+    /// Severity keyword.
+    pub severity: String,
+    /// What to do about it, in a sentence.
+    pub remedy: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+}

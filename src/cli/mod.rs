@@ -1,0 +1,81 @@
+//! The command line: what each command prints and with which code it ends.
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 64 | the command line was not understood |
+//! | 69 | the running daemon could not be asked |
+//! | 70 | a part of the daemon failed |
+//! | 78 | the configuration was refused |
+
+mod check;
+mod records;
+mod serve;
+mod status;
+
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Ended well.
+const DONE: u8 = 0;
+/// `EX_USAGE` of sysexits(3).
+const USAGE: u8 = 64;
+/// `EX_UNAVAILABLE` of sysexits(3).
+const UNAVAILABLE: u8 = 69;
+/// `EX_SOFTWARE` of sysexits(3).
+const FAILED: u8 = 70;
+/// `EX_CONFIG` of sysexits(3).
+const CONFIG: u8 = 78;
+
+/// Hosts MTA-STS policies (RFC 8461) for many mail domains, with automatic certificates.
+#[derive(Debug, Parser)]
+#[command(name = "mta-stsd", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: serve policies, get certificates, watch the configuration and MX records
+    Serve(serve::ServeArgs),
+    /// Read the configuration as a reload would, and show everything that is wrong with it
+    Check(check::CheckArgs),
+    /// Ask the running daemon what it serves and what troubles it
+    Status(status::StatusArgs),
+    /// Print the DNS records that a domain's owner publishes
+    Records(records::RecordsArgs),
+}
+
+/// Where the main configuration file is.
+#[derive(Debug, Args)]
+struct ConfigArg {
+    /// Main configuration file
+    #[arg(long = "config", short, value_name = "FILE", default_value = "/etc/mta-stsd/mta-stsd.toml")]
+    path: PathBuf,
+}
+
+/// Runs the command line of this process and returns its exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { DONE };
+            // Printing can only fail when nobody reads; the exit code says the rest.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let code = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Records(args) => records::run(&args),
+    };
+    code.into()
+}
+
+/// A runtime for one question on the local socket.
+fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

@@ -1,0 +1,32 @@
+//! What systemd is told: ready, reloading, stopping, and one line of status (sd_notify(3)).
+//!
+//! Without a notify socket every call does nothing, so the same binary runs anywhere.
+
+use crate::snapshot::Snapshot;
+use sd_notify::{NotifyState, notify};
+use tracing::debug;
+
+/// Start-up or a reload is finished.
+pub fn ready(snapshot: &Snapshot) {
+    let status = format!("generation {}, {} policy hosts", snapshot.generation(), snapshot.len());
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// The configuration is being read again; `Type=notify-reload` wants the moment with it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "systemd not told of the reload"),
+    }
+}
+
+/// The daemon drains and will end.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = notify(state) {
+        debug!(%error, "systemd not told");
+    }
+}
