@@ -1,0 +1,77 @@
+//! `mta-stsd serve`: the daemon, from the first log line to the exit code.
+
+use super::{CONFIG, ConfigArg, DONE, FAILED};
+use crate::{
+    daemon::{Daemon, Ended, Signals, StandIns, StartError, process},
+    logging::{self, Format, chain},
+};
+use clap::Args;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+/// How long blocking work (a slow disk) may hold the end up.
+const BLOCKING_GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// How log lines look on standard error
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+    /// What is logged: a level, or levels by module (info,mta_stsd::acme=debug)
+    #[arg(long, value_name = "FILTER", env = "MTA_STSD_LOG", default_value = "info")]
+    log_level: String,
+}
+
+pub(super) fn run(args: &ServeArgs) -> u8 {
+    process::harden();
+    if let Err(error) = logging::init(args.log_format, &args.log_level) {
+        eprintln!("mta-stsd: {error}");
+        return super::USAGE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "threads could not be started");
+            return FAILED;
+        }
+    };
+    let code = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(BLOCKING_GRACE);
+    code
+}
+
+async fn serve(args: &ServeArgs) -> u8 {
+    let reload_wanted = Arc::new(Notify::new());
+    let mut signals = match Signals::install(Arc::clone(&reload_wanted)) {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!(%error, "signals could not be handled");
+            return FAILED;
+        }
+    };
+    let daemon = match Daemon::start(&args.config.path, reload_wanted, StandIns::default()).await {
+        Ok(daemon) => daemon,
+        Err(StartError::Refused(refused)) => {
+            eprint!("{}", refused.rendered());
+            error!(file = %args.config.path.display(), "config refused");
+            return CONFIG;
+        }
+        Err(error) => {
+            error!(error = %chain(&error), "daemon not started");
+            return FAILED;
+        }
+    };
+    if let Some(line) = daemon.curl_line() {
+        println!("Fetch a policy as a sender does:\n{line}");
+    }
+    match daemon.run(&mut signals).await {
+        Ended::Stopped => {
+            info!("stopped");
+            DONE
+        }
+        Ended::Failed | Ended::AtOnce => FAILED,
+    }
+}

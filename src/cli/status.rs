@@ -1,0 +1,143 @@
+//! `mta-stsd status`: asks the running daemon and prints what an operator wants to know.
+
+use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, small_runtime};
+use crate::{
+    admin::{DomainReport, Overview, client},
+    config,
+    logging::chain,
+    name::DomainName,
+};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Unix socket of the daemon; the configuration's admin.socket unless given
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+    /// Policy domain; without one, an overview and the domains that need attention
+    domain: Option<String>,
+}
+
+pub(super) fn run(args: &StatusArgs) -> u8 {
+    let domain = match args.domain.as_deref().map(DomainName::from_user).transpose() {
+        Ok(domain) => domain,
+        Err(error) => {
+            eprintln!("mta-stsd: {:?} {error}", args.domain.as_deref().unwrap_or_default());
+            return USAGE;
+        }
+    };
+    let socket = match args.socket.clone().map_or_else(|| config::admin_socket(&args.config.path), Ok) {
+        Ok(socket) => socket,
+        Err(rendered) => {
+            eprint!("{rendered}");
+            eprintln!("mta-stsd: the configuration does not tell the socket; name it with --socket");
+            return CONFIG;
+        }
+    };
+    let answer = small_runtime().map_err(|e| e.to_string()).and_then(|runtime| {
+        let asked = client::ask(&socket, domain.as_ref().map(DomainName::as_str));
+        runtime.block_on(asked).map_err(|e| chain(&e).to_string())
+    });
+    let overview = match answer {
+        Ok(overview) => overview,
+        Err(error) => {
+            eprintln!("mta-stsd: {error} (socket {}); is it running?", socket.display());
+            return UNAVAILABLE;
+        }
+    };
+    if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
+        eprintln!("mta-stsd: the daemon does not serve {domain}; `mta-stsd check` tells whether it was refused");
+        return CONFIG;
+    }
+    if args.json {
+        match serde_json::to_string_pretty(&overview) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("mta-stsd: {error}"),
+        }
+    } else {
+        print!("{}", describe(&overview, args.domain.is_some()));
+    }
+    DONE
+}
+
+/// The answer in words.
+fn describe(overview: &Overview, one_domain: bool) -> String {
+    let mut text = String::new();
+    let mut line = |content: &str| {
+        text.push_str(content);
+        text.push('\n');
+    };
+    if !one_domain {
+        let summary = &overview.summary;
+        line(&format!(
+            "mta-stsd {}, generation {}: {} domains ({} enforce, {} testing, {} none)",
+            overview.version, summary.generation, summary.domains, summary.enforce, summary.testing, summary.none
+        ));
+        line(&format!(
+            "without a valid certificate: {}; orders failing: {}; serious findings: {}",
+            summary.without_certificate, summary.orders_failing, summary.findings_serious
+        ));
+    }
+    for trouble in &overview.troubles {
+        line(&format!("trouble: {trouble}"));
+    }
+    if !overview.reload.needs_restart.is_empty() {
+        line(&format!("changed, but waiting for a restart: {}", overview.reload.needs_restart.join(", ")));
+    }
+    if !overview.reload.refused.is_empty() {
+        line("the last edit was refused in part; what is served there is older:");
+        line(overview.reload.refused.trim_end());
+    }
+    for domain in &overview.domains {
+        line("");
+        describe_domain(domain, &mut line);
+    }
+    if overview.domains_omitted > 0 {
+        line(&format!("… and {} more domains; name one to see it", overview.domains_omitted));
+    }
+    text
+}
+
+fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
+    line(&format!("{} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
+    line(&format!("  policy id    {}", domain.policy_id));
+    match &domain.certificate {
+        Some(held) => line(&format!(
+            "  certificate  valid until {}, renewal from {}, by {}",
+            held.not_after, held.renew_at, held.authority
+        )),
+        None => line("  certificate  none yet: senders cannot fetch the policy; do not publish the TXT record"),
+    }
+    if domain.ordering {
+        line("  order        in flight");
+    }
+    if let Some(failure) = &domain.failure {
+        line(&format!(
+            "  last failure {} ({} in a row), tried again at {}: {}",
+            failure.kind, failure.attempts, failure.retry_at, failure.detail
+        ));
+    }
+    match (domain.checked_at, domain.answered_at) {
+        (None, _) => line("  MX records   not looked up yet"),
+        (Some(checked), Some(answered)) if checked == answered => {
+            line(&format!("  MX records   looked up {checked}"));
+        }
+        (Some(checked), Some(answered)) => {
+            line(&format!("  MX records   no answer from DNS at {checked}; what follows is of {answered}"));
+        }
+        (Some(checked), None) => line(&format!("  MX records   no answer from DNS yet, last asked {checked}")),
+    }
+    for finding in &domain.findings {
+        line(&format!("  {:<12} {} since {}: {}", finding.severity, finding.code, finding.since, finding.remedy));
+    }
+    line("  to publish:");
+    for record in &domain.records {
+        line(&format!("    {record}"));
+    }
+}

@@ -1,0 +1,68 @@
+//! `check`, `status` and `records`: what they print and how they end.
+
+use crate::support::Home;
+
+fn text(octets: Vec<u8>) -> String {
+    String::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn check_shows_every_fault_with_its_place_and_ends_with_78() {
+    let home = Home::new("");
+    home.tenant("good", "good", "good.example", "mx.good.example");
+    assert_eq!(home.run(&["check"]).status.code(), Some(0));
+
+    home.tenant("bad", "bad", "bad.example", "*.*.bad.example");
+    home.tenant("worse", "worse", "good.example", "192.0.2.1");
+    let refused = home.run(&["check"]);
+    assert_eq!(refused.status.code(), Some(78));
+    let shown = text(refused.stderr) + &text(refused.stdout);
+    for part in ["bad.toml:4:7", "*.*.bad.example", "worse.toml:4:7", "192.0.2.1", "IP address"] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+
+    let json = home.run(&["check", "--json"]);
+    assert_eq!(json.status.code(), Some(78));
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(value["faults"].as_array().unwrap().len() >= 2, "{value}");
+}
+
+#[test]
+fn a_warning_fails_the_check_only_when_denied() {
+    let home = Home::new("");
+    let text = "[[tenant]]\nname = \"w\"\ndomains = [\"w.example\"]\nmx = [\"mx.w.example\"]\n\
+                mode = \"enforce\"\nmax_age = \"1d\"\n";
+    home.write("tenants.d/w.toml", text);
+    assert_eq!(home.run(&["check"]).status.code(), Some(0));
+    assert_eq!(home.run(&["check", "--deny-warnings"]).status.code(), Some(78));
+}
+
+#[test]
+fn records_prints_what_to_publish_without_a_daemon() {
+    let home = Home::new("[publish]\ncname = \"mta-sts.provider.example\"\n");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let records = home.run(&["records", "MEADOW.example."]);
+    assert_eq!(records.status.code(), Some(0));
+    let shown = text(records.stdout);
+    assert!(shown.contains("mta-sts.meadow.example. 300 IN CNAME mta-sts.provider.example."), "{shown}");
+    assert!(shown.contains("_mta-sts.meadow.example. 300 IN TXT \"v=STSv1; id="), "{shown}");
+    assert_ne!(home.run(&["records", "stranger.example"]).status.code(), Some(0));
+}
+
+#[test]
+fn status_shows_certificate_id_and_records_of_a_domain() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    assert_eq!(home.run(&["status"]).status.code(), Some(69), "nobody listens yet");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    let shown = text(home.run(&["status", "meadow.example"]).stdout);
+    for part in ["meadow.example", "testing", "_mta-sts.meadow.example.", "valid until", "renew"] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+    let json = home.run(&["status", "meadow.example", "--json"]);
+    let overview: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(overview["domains"][0]["tenant"], "meadow");
+    assert!(overview["domains"][0]["certificate"]["not_after"].is_string());
+    assert_ne!(home.run(&["status", "stranger.example"]).status.code(), Some(0));
+}

@@ -1,0 +1,11 @@
+//! The real binary on loopback: configuration, reload, fetches by real curl, restart, stop.
+//!
+//! Sockets are real here, so time is too; nothing is timed, everything is waited for.
+
+#![allow(clippy::disallowed_methods, reason = "these tests wait for another process, in its time")]
+
+mod commands;
+mod reload;
+mod stop;
+mod support;
+mod tries;

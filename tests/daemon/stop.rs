@@ -1,0 +1,94 @@
+//! TERM drains and ends with 0, a second signal ends at once, a bad start ends with 78.
+
+use crate::support::{Home, eventually};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+};
+
+#[test]
+fn term_ends_with_zero_and_refuses_new_connections() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let mut daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    assert_eq!(daemon.stop(), 0);
+    assert!(TcpStream::connect(daemon.https).is_err());
+    assert!(!home.path("admin.sock").exists(), "the status socket is left behind");
+}
+
+#[test]
+fn a_request_under_way_is_finished_before_the_end() {
+    let home = Home::new("");
+    let mut daemon = home.start();
+    let mut client = TcpStream::connect(daemon.http).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: mta-sts.mea").unwrap();
+    eventually("the half request to be read", || {
+        client.set_nonblocking(true).unwrap();
+        let mut octet = [0];
+        matches!(client.peek(&mut octet), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock).then_some(())
+    });
+    client.set_nonblocking(false).unwrap();
+    daemon.signal("TERM");
+    daemon.wait_for_log("stop requested");
+    client.write_all(b"dow.example\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer:?}");
+    assert_eq!(daemon.exit_code(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let home = Home::new("");
+    let mut daemon = home.start();
+    // A request that never ends would be waited for.
+    let mut client = TcpStream::connect(daemon.http).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    eventually("the connection to be accepted", || {
+        daemon.log().iter().any(|line| line.contains("connection accepted")).then_some(())
+    });
+    daemon.signal("TERM");
+    daemon.wait_for_log("stop requested");
+    daemon.signal("TERM");
+    assert_ne!(daemon.exit_code(), 0, "ended without draining");
+}
+
+#[test]
+fn a_bad_server_part_ends_the_start_with_78_and_a_bad_tenant_does_not() {
+    let home = Home::new("[dns]\ntimeout = \"soon\"\n");
+    let refused = home.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("timeout = \"soon\""));
+
+    home.write_main("");
+    home.tenant("good", "good", "good.example", "mx.good.example");
+    home.tenant("bad", "bad", "bad.example", "*.*.bad.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("good.example", "mx.good.example");
+    assert_eq!(daemon.fetch("bad.example").exit, 35);
+}
+
+#[test]
+fn what_is_private_stays_private() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let mut daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    let mode = |path: &str| fs::metadata(home.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("state"), 0o700);
+    assert_eq!(mode("admin.sock"), 0o600);
+    for entry in fs::read_dir(home.path("state")).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+    }
+    daemon.kill();
+    assert!(!daemon.log().iter().any(|line| line.contains("PRIVATE KEY")));
+
+    fs::set_permissions(home.path("state"), fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = home.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(70));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 700"));
+}

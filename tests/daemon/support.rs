@@ -1,0 +1,239 @@
+//! Runs the real binary in a folder of its own, and fetches from it as senders do.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// Long enough for anything on a busy machine; waiting ends as soon as the condition holds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives a value, asking again and again.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder with a configuration; the daemon's folders lie inside it.
+pub struct Home {
+    pub folder: TempDir,
+}
+
+impl Home {
+    /// `rest` follows a server part with free ports and the internal authority; a section that
+    /// `rest` has itself is left out of that part.
+    pub fn new(rest: &str) -> Self {
+        let home = Self { folder: TempDir::with_prefix("mta-stsd-").unwrap() };
+        fs::create_dir(home.path("tenants.d")).unwrap();
+        home.write_main(rest);
+        home
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    pub fn main_file(&self) -> PathBuf {
+        self.path("mta-stsd.toml")
+    }
+
+    pub fn write_main(&self, rest: &str) {
+        let sections = [
+            ("[listen]", "https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]"),
+            ("[store]", "directory = \"state\""),
+            ("[acme]", "directory = \"internal\""),
+            ("[cross_check]", "enabled = false"),
+            ("[admin]", "socket = \"admin.sock\""),
+        ];
+        let mut text = "tenants = \"tenants.d/*.toml\"\n".to_owned();
+        for (header, body) in sections {
+            if !rest.contains(header) {
+                text.push_str(&format!("{header}\n{body}\n"));
+            }
+        }
+        self.write("mta-stsd.toml", &(text + rest));
+    }
+
+    /// Writes beside and renames into place, as careful editors do.
+    pub fn write(&self, relative: &str, text: &str) {
+        let (path, temporary) = (self.path(relative), self.path(&format!("{relative}.tmp~")));
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, path).unwrap();
+    }
+
+    pub fn tenant(&self, file: &str, name: &str, domain: &str, mx: &str) {
+        let text = format!("[[tenant]]\nname = \"{name}\"\ndomains = [\"{domain}\"]\nmx = [\"{mx}\"]\n");
+        self.write(&format!("tenants.d/{file}.toml"), &text);
+    }
+
+    /// Runs a command of the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mta-stsd"));
+        command.args(args).arg("--config").arg(self.main_file()).output().unwrap()
+    }
+
+    pub fn start(&self) -> Daemon {
+        Daemon::start(self)
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Arc<Log>,
+    pub https: SocketAddr,
+    pub http: SocketAddr,
+    pub root: PathBuf,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+impl Daemon {
+    pub fn start(home: &Home) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mta-stsd"))
+            .args(["serve", "--log-format", "json", "--log-level", "debug,hyper=info,sqlx=info", "--config"])
+            .arg(home.main_file())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::<Log>::default();
+        for stream in [
+            Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>,
+            Box::new(child.stderr.take().unwrap()),
+        ] {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    log.lines.lock().unwrap().push(line);
+                    log.more.notify_all();
+                }
+            });
+        }
+        let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut daemon = Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") };
+        daemon.https = daemon.address("listening for https");
+        if !fs::read_to_string(home.main_file()).unwrap().contains("http = []") {
+            daemon.http = daemon.address("listening for http\"");
+        }
+        daemon.wait_for_log("\"ready\"");
+        daemon
+    }
+
+    fn address(&mut self, message: &str) -> SocketAddr {
+        let line = self.wait_for_log(message);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        json["fields"]["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every line logged or printed so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines.lock().unwrap().clone()
+    }
+
+    /// The first line that contains `part`, as soon as there is one.
+    #[track_caller]
+    pub fn wait_for_log(&self, part: &str) -> String {
+        self.wait_for_log_after(0, part)
+    }
+
+    /// The same among the lines after the first `skip`.
+    #[track_caller]
+    pub fn wait_for_log_after(&self, skip: usize, part: &str) -> String {
+        let found = |lines: &Vec<String>| lines.iter().skip(skip).find(|line| line.contains(part)).cloned();
+        let lines = self.log.lines.lock().unwrap();
+        let (lines, _) =
+            self.log.more.wait_timeout_while(lines, PATIENCE, |lines| found(lines).is_none()).unwrap();
+        found(&lines).unwrap_or_else(|| panic!("no log line has {part:?}; the log:\n{}", lines.join("\n")))
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end; the code, or minus the signal.
+    pub fn exit_code(&mut self) -> i32 {
+        let status: ExitStatus = eventually("the daemon's end", || self.child.try_wait().unwrap());
+        status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    }
+
+    /// TERM, and the exit code.
+    pub fn stop(&mut self) -> i32 {
+        self.signal("TERM");
+        self.exit_code()
+    }
+
+    /// One fetch as a sender does it, by real curl.
+    pub fn fetch(&self, domain: &str) -> Fetched {
+        fetch(self.https, &self.root, domain)
+    }
+
+    /// Fetches until the answer is a policy with `part` in it.
+    #[track_caller]
+    pub fn wait_for_policy(&self, domain: &str, part: &str) -> String {
+        eventually(&format!("{domain} to serve {part:?}"), || {
+            let fetched = self.fetch(domain);
+            (fetched.status == 200 && fetched.body.contains(part)).then_some(fetched.body)
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended is fine: this only makes sure of it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What curl got.
+#[derive(Debug)]
+pub struct Fetched {
+    /// 0 when there was no answer.
+    pub status: u16,
+    pub body: String,
+    /// curl's exit code; 35 is a failed TLS handshake.
+    pub exit: i32,
+}
+
+/// Fetches `domain`'s policy from `address`, trusting `root`.
+pub fn fetch(address: SocketAddr, root: &Path, domain: &str) -> Fetched {
+    let output = Command::new("curl")
+        .args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}", "--cacert"])
+        .arg(root)
+        .args(["--connect-to", &format!("::{address}")])
+        .arg(format!("https://mta-sts.{domain}/.well-known/mta-sts.txt"))
+        .output()
+        .expect("curl is installed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    Fetched { status: status.parse().unwrap(), body: body.to_owned(), exit: output.status.code().unwrap() }
+}

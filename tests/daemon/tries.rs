@@ -1,0 +1,45 @@
+//! What a stranger does first: the example configuration and the line it prints.
+
+use crate::support::{Home, eventually, fetch};
+use std::{fs, path::Path, process::Command};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The example with other ports and folders, everything else as shipped.
+fn example_home() -> Home {
+    let home = Home::new("");
+    let example = fs::read_to_string(repository().join("config.example.toml")).unwrap();
+    let moved = example.replace("127.0.0.1:8443", "127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0");
+    assert_ne!(example, moved, "the example names its ports");
+    home.write("mta-stsd.toml", &moved);
+    home
+}
+
+#[test]
+fn the_printed_curl_line_fetches_a_policy_from_the_example() {
+    let home = example_home();
+    let daemon = home.start();
+    let line = daemon.wait_for_log("curl ");
+    let body = eventually("the printed line to succeed", || {
+        let output = Command::new("bash").args(["-c", line.trim()]).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    });
+    assert!(body.starts_with("version: STSv1\r\nmode: "), "{body:?}");
+}
+
+#[test]
+fn both_sample_tenants_are_served_and_nobody_else() {
+    let home = example_home();
+    let daemon = home.start();
+    let json = home.run(&["status", "--json"]);
+    let overview: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let domains: Vec<_> = overview["domains"].as_array().unwrap().iter().map(|d| &d["domain"]).collect();
+    assert!(domains.len() >= 2, "{overview}");
+    for domain in domains {
+        daemon.wait_for_policy(domain.as_str().unwrap(), "max_age: ");
+    }
+    let stranger = fetch(daemon.https, &daemon.root, "stranger.example");
+    assert_eq!((stranger.status, stranger.exit), (0, 35), "{stranger:?}");
+}
