@@ -34,10 +34,7 @@ impl MxPattern {
     }
 
     fn parse(text: &str, name: fn(&str) -> Result<DomainName, NameError>) -> Result<Self, PatternError> {
-        let (wildcard, rest) = match text.strip_prefix("*.") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
+        let (wildcard, rest) = split_wildcard(text);
         if rest.contains('*') {
             return Err(PatternError::Wildcard);
         }
@@ -59,16 +56,48 @@ impl MxPattern {
     /// A wildcard stands for exactly one label (§4.1). The host need not be LDH: a label with an
     /// underscore under a wildcard matches, whatever else is wrong with it.
     pub fn allows(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let compared = if self.wildcard {
-            match host.split_once('.') {
-                Some((first, rest)) if !first.is_empty() => rest,
-                _ => return false,
-            }
-        } else {
-            host
-        };
-        compared.eq_ignore_ascii_case(self.name.as_str())
+        covers(self.wildcard, self.name.as_str(), host)
+    }
+}
+
+/// Whether the pattern `pattern`, as a [`ParsedPolicy`](super::ParsedPolicy) holds it, allows an MX
+/// host; see [`MxPattern::allows`] for patterns of our own.
+pub fn text_allows(pattern: &str, host: &str) -> bool {
+    let (wildcard, name) = split_wildcard(pattern);
+    covers(wildcard, name, host)
+}
+
+/// Splits `*.` off; says whether it was there.
+pub(super) fn split_wildcard(pattern: &str) -> (bool, &str) {
+    match pattern.strip_prefix("*.") {
+        Some(name) => (true, name),
+        None => (false, pattern),
+    }
+}
+
+/// Whether `pattern` is `["*."] Domain` (RFC 8461 §3.2, RFC 5321 §4.1.2) within the sizes of DNS.
+///
+/// Wider than [`MxPattern`]: `192.0.2.25`, `*.com` and `localhost` are grammatical.
+pub(super) fn is_grammatical(pattern: &str) -> bool {
+    let (_, name) = split_wildcard(pattern);
+    pattern.len() <= DomainName::LONGEST && name.split('.').all(is_sub_domain)
+}
+
+fn is_sub_domain(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+fn covers(wildcard: bool, name: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if !wildcard {
+        return host.eq_ignore_ascii_case(name);
+    }
+    match host.split_once('.') {
+        Some((first, rest)) => !first.is_empty() && rest.eq_ignore_ascii_case(name),
+        None => false,
     }
 }
 
