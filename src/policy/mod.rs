@@ -21,6 +21,11 @@ pub use record::{
 pub use rendered::{RenderedPolicy, Unfaithful};
 pub use verdict::{Audit, Defect, DefectCode, ParsedPolicy, Remark, RemarkCode};
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod vectors;
+
 use std::{fmt, time::Duration};
 
 /// What senders do with a policy (RFC 8461 §5).

@@ -123,3 +123,58 @@ pub enum PatternError {
     #[error("{0}")]
     Name(NameError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, allowed: &[&str], refused: &[&str]) {
+        let pattern = MxPattern::from_ascii(pattern).unwrap();
+        for host in allowed {
+            assert!(pattern.allows(host), "{pattern} and {host:?}");
+        }
+        for host in refused {
+            assert!(!pattern.allows(host), "{pattern} and {host:?}");
+        }
+    }
+
+    // RFC 8461 §4.1, the three hosts of its own example.
+    #[test]
+    fn wildcard_stands_for_exactly_one_label() {
+        check("*.example.com", &["mail.example.com"], &["example.com", "foo.bar.example.com"]);
+        check("*.example.com", &["MAIL.Example.com.", "_mx.example.com"], &[".example.com", "."]);
+    }
+
+    #[test]
+    fn a_name_allows_itself_alone() {
+        check(
+            "mx.example.com",
+            &["mx.example.com", "MX.EXAMPLE.COM."],
+            &["mx.example.com..", "a.mx.example.com", "mx.example.com.evil.example", "example.com", ""],
+        );
+    }
+
+    // P-12, P-13.
+    #[test]
+    fn what_a_person_writes_becomes_an_a_label_pattern_or_is_refused() {
+        for (text, expected) in [
+            ("MX.Example.COM", "mx.example.com"),
+            ("mx.bücher.example", "mx.xn--bcher-kva.example"),
+            ("*.bücher.example", "*.xn--bcher-kva.example"),
+        ] {
+            assert_eq!(MxPattern::from_user(text).unwrap().to_string(), expected);
+        }
+        for (text, expected) in [
+            ("mx.example.com.", PatternError::TrailingDot),
+            ("*.*.example.com", PatternError::Wildcard),
+            ("mail.*.example.com", PatternError::Wildcard),
+            ("mx*.example.com", PatternError::Wildcard),
+            ("*.com", PatternError::Name(NameError::SingleLabel)),
+            ("192.0.2.25", PatternError::Name(NameError::IpAddress)),
+            ("mx1.example.com:25", PatternError::Name(NameError::Character(':'))),
+            ("", PatternError::Name(NameError::Empty)),
+        ] {
+            assert_eq!(MxPattern::from_user(text), Err(expected), "{text:?}");
+        }
+    }
+}

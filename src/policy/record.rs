@@ -250,3 +250,72 @@ fn read_record(octets: &[u8], remarks: &mut Vec<RecordRemark>) -> Result<Indicat
 fn is_extension_value(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b'=')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(records: &[&str]) -> RecordJudgement {
+        let records: Vec<_> = records.iter().map(|text| vec![text.as_bytes().to_vec()]).collect();
+        judge_records(TxtSeen::Answer { records: &records, beside_cname: false })
+    }
+
+    fn check_good(record: &str, id: &str, remarks: &[RecordRemark]) {
+        let judged = judge(&[record]);
+        let RecordOutcome::Indicated(found) = &judged.outcome else { panic!("{record:?}: {judged:?}") };
+        assert_eq!(found.id.as_str(), id, "{record:?}");
+        assert_eq!(judged.remarks, remarks, "{record:?}");
+    }
+
+    fn check_bad(records: &[&str], defect: RecordDefect) {
+        let judged = judge(records);
+        assert_eq!(judged.outcome, RecordOutcome::NoPolicy(defect), "{records:?}");
+        assert_eq!(judged.audit(), Audit::Error);
+    }
+
+    #[test]
+    fn white_space_belongs_to_semicolons_after_the_first() {
+        check_good("v=STSv1; id=a1; x=1", "a1", &[RecordRemark::ExtensionPresent]);
+        for odd in ["v=STSv1;id=a1", "v=STSv1;\t id=a1 \t;", "v=STSv1; id=a1;\t"] {
+            check_good(odd, "a1", &[RecordRemark::NoncanonicalWhitespace]);
+        }
+        check_bad(&["v=STSv1; id=a1\t"], RecordDefect::BadId);
+        let judged = judge(&["v=STSv1\t; id=a1;"]);
+        assert_eq!(judged.remarks, [RecordRemark::SpaceBeforeFirstSemicolon]);
+    }
+
+    #[test]
+    fn a_record_must_begin_with_the_exact_version_and_be_the_only_one() {
+        for other in
+            ["V=STSv1; id=a1", "v=stsv1; id=a1", "v=STSv10; id=a1", " v=STSv1; id=a1", "id=a1; v=STSv1;"]
+        {
+            check_bad(&[other], RecordDefect::NoRecord);
+        }
+        check_bad(&["v=STSv1; id=a1;", "v=STSv1; id=a1;"], RecordDefect::MultipleRecords);
+        check_bad(&["v=STSv1; id=a1;", "v=STSv1;"], RecordDefect::MultipleRecords);
+        assert_eq!(judge(&["v=STSv1; id=a1;", "v=spf1 -all"]).audit(), Audit::Warn);
+    }
+
+    #[test]
+    fn a_broken_field_spoils_the_record() {
+        for (record, defect) in [
+            ("v=STSv1; ; id=a1", RecordDefect::EmptyField),
+            ("v=STSv1; id=a1;;", RecordDefect::EmptyField),
+            ("v=STSv1; id", RecordDefect::NotKeyValue),
+            ("v=STSv1; id=", RecordDefect::BadId),
+            ("v=STSv1; _x=1; id=a1", RecordDefect::BadFieldName),
+            ("v=STSv1; id=a1; x=a=b", RecordDefect::BadExtensionValue),
+            ("v=STSv1; x=1", RecordDefect::MissingId),
+        ] {
+            check_bad(&[record], defect);
+        }
+    }
+
+    #[test]
+    fn of_a_repeated_field_the_first_counts() {
+        check_good("v=STSv1; id=a1; id=a1", "a1", &[RecordRemark::DuplicateField]);
+        check_good("v=STSv1; id=a1; id=b-2", "a1", &[RecordRemark::DuplicateFieldDivergent]);
+        check_good("v=STSv1; id=a1; v=STSv2", "a1", &[RecordRemark::DuplicateFieldDivergent]);
+        check_bad(&["v=STSv1; id=b-2; id=a1"], RecordDefect::BadId);
+    }
+}
