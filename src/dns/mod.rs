@@ -3,8 +3,13 @@
 //! An answer ("no such domain" among them) and the lack of one are kept apart by the type: what was
 //! [`Unanswered`] never counts as absence (M-14, T-17).
 
+mod hickory;
+pub mod memory;
+
+pub use hickory::{HickoryLookup, Unusable};
+
 use crate::name::DomainName;
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 /// Asks DNS. One real implementation (hickory) and one in memory for tests.
 #[async_trait::async_trait]
@@ -23,6 +28,19 @@ pub trait Lookup: Send + Sync {
     ///
     /// [`Unanswered`] when no resolver gave an answer in time.
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered>;
+}
+
+/// How questions are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Resolvers to ask; empty means the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Wait for one try.
+    pub timeout: Duration,
+    /// Tries after the first.
+    pub retries: usize,
+    /// Questions in flight at once; the others wait in line. Zero is taken as one.
+    pub lookups_at_once: usize,
 }
 
 /// What DNS said about a domain's MX records.
