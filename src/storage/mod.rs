@@ -4,6 +4,10 @@
 //! orders, and the cross-check's findings. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
+mod memory;
+
+pub use memory::MemoryStorage;
+
 use crate::{
     certificate::{Certificate, CertificateSource, Validity},
     name::{DomainName, PolicyHost},
