@@ -5,8 +5,10 @@
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
 mod memory;
+mod seal;
 
 pub use memory::MemoryStorage;
+pub use seal::{KeyFileError, MasterKey};
 
 use crate::{
     certificate::{Certificate, CertificateSource, Validity},
