@@ -148,8 +148,8 @@ pub(super) async fn within<T>(
 /// Sorts what happened to a read.
 pub(super) fn read_error(error: sqlx::Error) -> StorageError {
     match code(&error) {
-        Some(Code::Damaged) => damaged(error.into()),
-        _ => StorageError::Failed(error.into()),
+        Some(Code::Damaged) => damaged(cause(error)),
+        _ => StorageError::Failed(cause(error)),
     }
 }
 
@@ -157,10 +157,18 @@ pub(super) fn read_error(error: sqlx::Error) -> StorageError {
 pub(super) fn write_error(error: sqlx::Error) -> StorageError {
     let stuck = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut);
     match code(&error) {
-        Some(Code::Damaged) => damaged(error.into()),
-        Some(Code::NotWritable) => StorageError::NotWritable(error.into()),
-        _ if stuck => StorageError::NotWritable(error.into()),
-        _ => StorageError::Failed(error.into()),
+        Some(Code::Damaged) => damaged(cause(error)),
+        Some(Code::NotWritable) => StorageError::NotWritable(cause(error)),
+        _ if stuck => StorageError::NotWritable(cause(error)),
+        _ => StorageError::Failed(cause(error)),
+    }
+}
+
+/// What SQLite said, without the library's sentence that says it a second time.
+fn cause(error: sqlx::Error) -> Box<dyn Error + Send + Sync> {
+    match error {
+        sqlx::Error::Database(error) => error.into_error(),
+        error => error.into(),
     }
 }
 
