@@ -1,0 +1,164 @@
+//! The store in memory: for tests and the simulation, where it can be told to fail.
+//!
+//! Keeps the same contract as the store on disk, except that nothing survives the process.
+
+use super::{FindingRow, Held, OrderFailures, Storage, StorageError};
+use crate::{
+    certificate::{Certificate, CertificateSource, SourceError},
+    name::{DomainName, PolicyHost},
+};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+use zeroize::Zeroizing;
+
+/// A store that forgets everything with the process; share it as `Arc<MemoryStorage>`.
+#[derive(Default)]
+pub struct MemoryStorage {
+    kept: Mutex<Kept>,
+    refuses_writes: AtomicBool,
+    refuses_reads: AtomicBool,
+    certificate_reads: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    certificates: HashMap<PolicyHost, Certificate>,
+    credentials: HashMap<String, Zeroizing<Vec<u8>>>,
+    failures: HashMap<PolicyHost, OrderFailures>,
+    findings: HashMap<DomainName, Vec<FindingRow>>,
+}
+
+impl MemoryStorage {
+    /// An empty store that does what it is asked.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on every write is refused (`true`), as on a full disk, or accepted again (`false`).
+    pub fn refuse_writes(&self, refuse: bool) {
+        self.refuses_writes.store(refuse, Relaxed);
+    }
+
+    /// From now on every read fails (`true`), as on a broken disk, or succeeds again (`false`).
+    pub fn refuse_reads(&self, refuse: bool) {
+        self.refuses_reads.store(refuse, Relaxed);
+    }
+
+    /// How many times a certificate was asked for, refused reads included.
+    pub fn certificate_reads(&self) -> u64 {
+        self.certificate_reads.load(Relaxed)
+    }
+
+    fn read(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
+        if self.refuses_reads.load(Relaxed) {
+            return Err(StorageError::Failed(io::Error::other("told to refuse reads").into()));
+        }
+        Ok(self.kept())
+    }
+
+    fn write(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
+        if self.refuses_writes.load(Relaxed) {
+            let cause = io::Error::new(io::ErrorKind::StorageFull, "told to refuse writes");
+            return Err(StorageError::NotWritable(cause.into()));
+        }
+        Ok(self.kept())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing panics between two halves of a change, so a poisoned lock still guards a whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl CertificateSource for MemoryStorage {
+    async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
+        self.certificate_reads.fetch_add(1, Relaxed);
+        let kept = self.read().map_err(|error| SourceError(error.into()))?;
+        Ok(kept.certificates.get(host).cloned())
+    }
+}
+
+#[async_trait::async_trait]
+impl Storage for MemoryStorage {
+    async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        Ok(self.read()?.credentials.get(name).cloned())
+    }
+
+    async fn save_credential(&self, name: &str, secret: &[u8]) -> Result<(), StorageError> {
+        self.write()?.credentials.insert(name.to_owned(), Zeroizing::new(secret.to_vec()));
+        Ok(())
+    }
+
+    async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        kept.failures.remove(&certificate.host);
+        kept.certificates.insert(certificate.host.clone(), certificate.clone());
+        Ok(())
+    }
+
+    async fn held(&self) -> Result<Vec<Held>, StorageError> {
+        let kept = self.read()?;
+        let held = kept.certificates.values().map(|certificate| Held {
+            host: certificate.host.clone(),
+            validity: certificate.validity,
+            authority: certificate.authority.clone(),
+        });
+        Ok(held.collect())
+    }
+
+    async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        for host in hosts {
+            kept.certificates.remove(host);
+        }
+        Ok(())
+    }
+
+    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
+        Ok(self.read()?.failures.values().cloned().collect())
+    }
+
+    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError> {
+        self.write()?.failures.insert(failures.host.clone(), failures.clone());
+        Ok(())
+    }
+
+    async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {
+        Ok(self.read()?.findings.values().flatten().cloned().collect())
+    }
+
+    async fn replace_findings(
+        &self,
+        domain: &DomainName,
+        findings: &[FindingRow],
+    ) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        if findings.is_empty() {
+            kept.findings.remove(domain);
+        } else {
+            kept.findings.insert(domain.clone(), findings.to_vec());
+        }
+        Ok(())
+    }
+
+    async fn check_writable(&self) -> Result<(), StorageError> {
+        self.write().map(drop)
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStorage")
+            .field("certificates", &self.kept().certificates.len())
+            .field("refuses_writes", &self.refuses_writes)
+            .field("refuses_reads", &self.refuses_reads)
+            .finish_non_exhaustive()
+    }
+}
