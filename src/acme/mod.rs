@@ -5,7 +5,7 @@
 
 mod answer;
 pub mod authority;
-//pub mod client;
+pub mod client;
 pub mod internal;
 mod problem;
 mod transport;
