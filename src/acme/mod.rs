@@ -4,3 +4,14 @@
 //! their decisions out; `client` and `internal` are the two authorities behind one port.
 
 pub mod authority;
+mod books;
+mod jitter;
+mod order;
+mod plan;
+mod renewal;
+mod retry;
+mod scheduler;
+mod status;
+
+pub use scheduler::{Scheduler, SchedulerParts};
+pub use status::{AcmeStatus, HostStatus, Overview, Pause};
