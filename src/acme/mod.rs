@@ -6,6 +6,7 @@
 pub mod authority;
 mod books;
 mod jitter;
+pub mod memory;
 mod order;
 mod plan;
 mod renewal;

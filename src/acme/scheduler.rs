@@ -131,6 +131,7 @@ impl Scheduler {
             self.look().await;
             let wait = self.until_next_look();
             tokio::select! {
+                biased; // the stop comes first, and a simulation repeats
                 () = stop.cancelled() => {}
                 Some(ended) = self.orders.join_next_with_id() => self.take_in(ended).await,
                 Ok(()) = self.notice.changed() => {}
@@ -392,3 +393,6 @@ fn panicked(error: JoinError) -> IssueError {
 fn after(moment: Timestamp, length: Duration) -> Timestamp {
     moment.saturating_add(length).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;
