@@ -5,7 +5,21 @@
 
 mod answer;
 pub mod authority;
+mod books;
 pub mod client;
 pub mod internal;
+mod jitter;
+pub mod memory;
+mod order;
+mod plan;
 mod problem;
+mod renewal;
+mod retry;
+mod scheduler;
+mod status;
 mod transport;
+
+pub use client::AcmeAuthority;
+pub use internal::InternalAuthority;
+pub use scheduler::{Scheduler, SchedulerParts};
+pub use status::{AcmeStatus, HostStatus, Overview, Pause};

@@ -117,6 +117,7 @@ impl Storage for MemoryStorage {
         let mut kept = self.write()?;
         for host in hosts {
             kept.certificates.remove(host);
+            kept.failures.remove(host);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub trait Storage: CertificateSource {
     /// What is held, without keys and chains.
     async fn held(&self) -> Result<Vec<Held>, StorageError>;
 
-    /// Removes the certificates and keys of `hosts`.
+    /// Removes the certificates and keys of `hosts` and, in the same transaction, forgets their failures.
     async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError>;
 
     /// The failures of every host that has any.
