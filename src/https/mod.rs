@@ -10,6 +10,8 @@ mod handshake;
 mod plain;
 mod respond;
 mod server;
+mod tls;
+mod unfinished;
 
 pub use counters::{Counter, Counters};
 pub use respond::respond;

@@ -34,7 +34,8 @@ fn key_authorization<B>(challenges: &ChallengeTable, request: &Request<B>) -> Op
 
 /// Whether a text can be a token: base64url of at least 96 bits (RFC 8555 §8.3 asks for 128).
 fn is_token(text: &str) -> bool {
-    (16..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (16..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 #[cfg(test)]
@@ -84,9 +85,20 @@ mod tests {
         for path in ["/", "/.well-known/mta-sts.txt", "/.well-known/acme-challenge/"] {
             check("GET", "mta-sts.example.com", path, StatusCode::NOT_FOUND);
         }
-        let odd = [format!("{TOKEN}x"), format!("../{TOKEN}"), format!("{TOKEN}/"), "short".to_owned(), "a".repeat(129)];
+        let odd = [
+            format!("{TOKEN}x"),
+            format!("../{TOKEN}"),
+            format!("{TOKEN}/"),
+            "short".to_owned(),
+            "a".repeat(129),
+        ];
         for token in odd {
-            check("GET", "mta-sts.example.com", &format!("/.well-known/acme-challenge/{token}"), StatusCode::NOT_FOUND);
+            check(
+                "GET",
+                "mta-sts.example.com",
+                &format!("/.well-known/acme-challenge/{token}"),
+                StatusCode::NOT_FOUND,
+            );
         }
     }
 }

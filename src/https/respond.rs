@@ -163,10 +163,12 @@ impl<'a> Authority<'a> {
             _ => return None,
         };
         let host = host.strip_suffix('.').unwrap_or(host);
-        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        let is_literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|literal| {
-            literal.parse::<std::net::Ipv6Addr>().is_ok()
-        });
+        let is_name =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        let is_literal = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .is_some_and(|literal| literal.parse::<std::net::Ipv6Addr>().is_ok());
         (is_name || is_literal).then_some(Self { host, port })
     }
 
@@ -177,5 +179,173 @@ impl<'a> Authority<'a> {
     /// Whether this is `https` at the policy host (RFC 9110 §4.2.3).
     fn is(&self, host: &PolicyHost) -> bool {
         self.host.eq_ignore_ascii_case(host.as_str()) && self.port.unwrap_or(443) == 443
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::https::tls::tests::snapshot;
+    use http::request::Builder;
+    use http_body_util::BodyExt;
+
+    const HOST: &str = "mta-sts.example.com";
+    const PATH: &str = "/.well-known/mta-sts.txt";
+
+    fn answer(request: Builder) -> Response<Full<Bytes>> {
+        let snapshot = snapshot(&[HOST, "mta-sts.example.org"]);
+        respond(&snapshot, &PolicyHost::from_full_name(HOST).unwrap(), &request.body(()).unwrap())
+    }
+
+    #[track_caller]
+    fn check(request: Builder, expected: u16) {
+        let shown = format!("{request:?}");
+        let response = answer(request);
+        assert_eq!(response.status().as_u16(), expected, "{shown}");
+        assert!(!response.headers().contains_key("location"), "{shown} is redirected");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(response.headers()["content-type"], "text/plain");
+    }
+
+    fn get(host: &str) -> Builder {
+        Request::get(PATH).header("host", host)
+    }
+
+    // Standards H-26, H-28, H-29.
+    #[test]
+    fn the_authority_must_be_the_name_of_the_connection() {
+        for host in [
+            HOST,
+            "MTA-STS.Example.COM",
+            "mta-sts.example.com.",
+            "mta-sts.example.com:443",
+            "mta-sts.example.com.:443",
+            "mta-sts.example.com:",
+        ] {
+            check(get(host), 200);
+        }
+        for host in [
+            "mta-sts.example.org",
+            "example.com",
+            "mta-sts.example.com:8443",
+            "mta-sts.example.com..",
+            "[::1]",
+            "192.0.2.1",
+        ] {
+            check(get(host), 421);
+        }
+        for host in [
+            "",
+            ".",
+            ":443",
+            "mta-sts.example.com:port",
+            "mta-sts.example.com:+443",
+            "mta-sts.example.com:99999",
+            "a@mta-sts.example.com",
+            "mta-sts.example.com, mta-sts.example.com",
+            "mta-sts.example.com/",
+            "[::1",
+            "mta-sts.example.com mta-sts.example.com",
+        ] {
+            check(get(host), 400);
+        }
+        check(Request::get(PATH), 400);
+        check(get(HOST).header("host", HOST), 400);
+        check(get(HOST).header("host", "mta-sts.example.org"), 400);
+    }
+
+    // Standards H-27, H-30.
+    #[test]
+    fn absolute_form_replaces_host_and_http_1_0_needs_none() {
+        let absolute = |authority: &str| Request::get(format!("https://{authority}{PATH}"));
+        check(absolute(HOST).header("host", "mta-sts.example.org"), 200);
+        check(absolute("mta-sts.example.org").header("host", HOST), 421);
+        check(absolute(HOST), 400);
+        check(absolute("user@mta-sts.example.com").header("host", HOST), 400);
+        check(Request::get(format!("http://{HOST}{PATH}")).header("host", HOST), 421);
+        check(Request::get(PATH).version(Version::HTTP_10), 200);
+        check(get("mta-sts.example.org").version(Version::HTTP_10), 421);
+    }
+
+    // Standards H-31; RFC 9113 §8.3.1.
+    #[test]
+    fn http_2_is_held_to_its_authority_for_every_request() {
+        let h2 =
+            |authority: &str| Request::get(format!("https://{authority}{PATH}")).version(Version::HTTP_2);
+        check(h2(HOST), 200);
+        check(h2("mta-sts.example.org"), 421);
+        check(h2(HOST).header("host", HOST), 200);
+        check(h2(HOST).header("host", "mta-sts.example.org"), 400);
+        check(get(HOST).version(Version::HTTP_2), 200);
+        check(Request::get(PATH).version(Version::HTTP_2), 400);
+    }
+
+    // Standards H-07 to H-09.
+    #[test]
+    fn only_get_and_head_of_the_one_path_are_served() {
+        for path in [
+            "/",
+            "/.well-known/MTA-STS.txt",
+            "/.well-known/mta-sts.txt/",
+            "//.well-known/mta-sts.txt",
+            "/.well-known/mta%2Dsts.txt",
+        ] {
+            check(Request::get(path).header("host", HOST), 404);
+        }
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+            let response = answer(get(HOST).method(method));
+            assert_eq!(response.status().as_u16(), 405, "{method}");
+            assert_eq!(response.headers()["allow"], "GET, HEAD");
+        }
+        check(get(HOST).method("BREW"), 501);
+        check(get(HOST).method("get"), 501);
+        let (get, head) = (answer(get(HOST)), answer(self::get(HOST).method("HEAD")));
+        assert_eq!(get.headers(), head.headers());
+        assert_eq!(hyper::body::Body::size_hint(head.body()).exact(), Some(0));
+    }
+
+    // Standards H-10.
+    #[test]
+    fn nothing_else_in_a_request_changes_the_answer() {
+        let plain = answer(get(HOST));
+        for (name, value) in [
+            ("accept", "application/json"),
+            ("accept-encoding", "gzip"),
+            ("range", "bytes=0-3"),
+            ("if-none-match", "*"),
+            ("cookie", "a=b"),
+            ("user-agent", ""),
+        ] {
+            let varied = answer(get(HOST).header(name, value));
+            assert_eq!((varied.status(), varied.headers()), (plain.status(), plain.headers()), "{name}");
+        }
+        check(Request::get(format!("{PATH}?x=1")).header("host", HOST), 200);
+        assert_eq!(plain.headers()["cache-control"], "max-age=60");
+    }
+
+    // Standards H-09: one deployed sender parses a body whatever the status.
+    #[test]
+    fn no_error_text_can_be_read_as_a_policy() {
+        for status in (400..=505).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let mut body = text(&Request::new(()), status).into_body();
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let std::task::Poll::Ready(Some(Ok(frame))) =
+                std::pin::Pin::new(&mut body.frame()).poll(&mut context)
+            else {
+                panic!("a full body is ready");
+            };
+            let octets = frame.into_data().unwrap();
+            let lines = String::from_utf8_lossy(&octets).to_lowercase();
+            for line in lines.lines() {
+                assert!(!["mx:", "mode:", "version:"].iter().any(|field| line.starts_with(field)), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_that_was_removed_since_the_handshake_is_404() {
+        let request = get(HOST).body(()).unwrap();
+        let response = respond(&Snapshot::default(), &PolicyHost::from_full_name(HOST).unwrap(), &request);
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
     }
 }
