@@ -1,1 +1,18 @@
-//! (being built)
+//! The policy server: HTTPS for policies (RFC 8461 §3.3) and plain HTTP for challenges (RFC 8555 §8.3).
+//!
+//! `server` accepts and drains, `handshake` finds the certificate or aborts, `connection` speaks
+//! HTTP within limits, `respond` and `plain` decide what is answered and are pure. A request waits
+//! for nobody but its own sender: it reads the snapshot, the certificate table and its socket.
+
+mod connection;
+mod counters;
+mod handshake;
+mod plain;
+mod respond;
+mod server;
+mod tls;
+mod unfinished;
+
+pub use counters::{Counter, Counters};
+pub use respond::respond;
+pub use server::{Drained, PolicyServer};

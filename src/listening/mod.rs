@@ -1,1 +1,12 @@
-//! (being built)
+//! Sockets that listen: binding them with a useful error, and accepting within permits.
+//!
+//! `bind` opens listeners so that what they accept needs no further set-up; `accept` hands out
+//! connections, each with a [`Permit`], and outlives every error that accepting can bring.
+
+mod accept;
+mod bind;
+mod permits;
+
+pub use accept::{Accepted, Acceptor, Arrival};
+pub use bind::{BindError, bind_all};
+pub use permits::{Permit, Permits, Refusal};
