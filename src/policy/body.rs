@@ -1,7 +1,17 @@
 //! The policy text: rendering ours, and reading anybody's strictly (RFC 8461 §3.2).
+//!
+//! The reader says two things about a body: whether it is valid by the RFC ([`Defect`]s make it
+//! invalid), and whether deployed senders agree about it ([`Remark`]s). It collects everything it
+//! finds, because an operator wants to mend a policy once.
 
-use super::{MaxAge, Mode, MxPattern, Policy};
+use super::{
+    Defect, DefectCode, MaxAge, Mode, ParsedPolicy, Policy, Remark, RemarkCode,
+    field::{FirstValues, Repetition, WSP, is_field_name},
+    mx_pattern,
+};
+use crate::name::{DomainName, NameError};
 use bytes::Bytes;
+use std::collections::HashSet;
 
 /// Renders the body that senders fetch: `version`, `mode`, every `mx`, `max_age`, each line ended by
 /// CRLF, nothing else (P-01 to P-03).
@@ -14,69 +24,422 @@ pub fn render_body(policy: &Policy) -> Bytes {
     text.into()
 }
 
-/// What the strict reading of a body found (P-30 to P-46).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParsedPolicy {
-    /// Mode, when the field is present and good.
-    pub mode: Option<Mode>,
-    /// The good patterns in the order of the text, lower-cased, repetitions kept.
-    pub mx: Vec<MxPattern>,
-    /// Lifetime, when the field is present and good.
-    pub max_age: Option<MaxAge>,
-    /// Unknown but well-formed fields, in order.
-    pub extensions: Vec<(String, String)>,
-    /// What makes the body invalid, in the order of the lines; empty means valid by the RFC.
-    pub defects: Vec<Defect>,
-    /// What is legal but unwise.
-    pub remarks: Vec<Remark>,
-}
-
-/// What an auditor says of a body as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Audit {
-    /// Nothing to say.
-    Ok,
-    /// Legal but unwise.
-    Warn,
-    /// Invalid, or valid and harmful.
-    Error,
-}
-
-/// One reason why a body is invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defect {
-    /// Line in the body, from 1; 0 for the body as a whole.
-    pub line: usize,
-    /// Column in that line in characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub code: DefectCode,
-}
-
-/// What makes a body invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefectCode {
-    /// Nothing there.
-    Empty,
-}
-
-/// One thing that is legal but unwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// Line in the body, from 1; 0 for the body as a whole.
-    pub line: usize,
-    /// What it is.
-    pub code: RemarkCode,
-}
-
-/// What is legal but unwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RemarkCode {
-    /// A none policy without patterns.
-    NoneWithoutMx,
-}
+/// Senders are advised to read no more than 64 KiB (§3.3); whoever fetches stops one octet later.
+const BODY_READ_MAX: usize = 64 * 1024;
+/// One deployed sender reads no more than 10 KiB and rejects what it then finds cut off.
+const BODY_READ_BY_ALL: usize = 10 * 1024;
+/// No real policy has this many lines; beyond it a reader only does a stranger's work (P-45).
+const LINES_MAX: usize = 2_000;
+/// UTF-8's byte order mark.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a body as strictly as the grammar allows; never panics, whatever the octets.
-pub fn parse_body(_octets: &[u8]) -> ParsedPolicy {
-    todo!("the policy room")
+///
+/// LF and CRLF both end a line, the last may lack its end, fields come in any order, and of a
+/// repeated field other than `mx` the first counts (§3.2).
+pub fn parse_body(octets: &[u8]) -> ParsedPolicy {
+    let mut reading = Reading::default();
+    if octets.is_empty() {
+        reading.whole(DefectCode::Empty);
+        return reading.found;
+    }
+    if octets.len() > BODY_READ_MAX {
+        reading.whole(DefectCode::BodyOver64K);
+        return reading.found;
+    }
+    if octets.len() > BODY_READ_BY_ALL {
+        reading.remark(RemarkCode::BodyOver10K);
+    }
+    let text = octets.strip_prefix(BOM).unwrap_or(octets);
+    if text.len() < octets.len() {
+        reading.found.defects.push(Defect { line: 1, column: 1, code: DefectCode::Bom });
+    }
+    for line in text.split_inclusive(|octet| *octet == b'\n') {
+        reading.line += 1;
+        if reading.line > LINES_MAX {
+            reading.defect(1, DefectCode::TooManyLines);
+            return reading.end();
+        }
+        let line = line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(line);
+        if let Err((column, code)) = reading.read_line(line) {
+            reading.defect(column, code);
+        }
+    }
+    reading.judge_whole();
+    reading.end()
+}
+
+/// Where in a line (column in characters, from 1) and what.
+type Broken = (usize, DefectCode);
+
+/// A body half read.
+#[derive(Default)]
+struct Reading<'a> {
+    found: ParsedPolicy,
+    /// The line being read, from 1; 0 before and after.
+    line: usize,
+    fields: FirstValues<'a>,
+    patterns: HashSet<String>,
+}
+
+impl<'a> Reading<'a> {
+    fn read_line(&mut self, octets: &'a [u8]) -> Result<(), Broken> {
+        let line = match str::from_utf8(octets) {
+            Ok(line) => line,
+            Err(error) => {
+                let good = String::from_utf8_lossy(&octets[..error.valid_up_to()]);
+                return Err((good.chars().count() + 1, DefectCode::InvalidUtf8));
+            }
+        };
+        if line.trim_matches(WSP).is_empty() {
+            return Err((1, DefectCode::BlankLine));
+        }
+        let Some((name, rest)) = line.split_once(':') else {
+            check_characters(line)?;
+            check_start(line)?;
+            return Err((1, DefectCode::NotKeyValue));
+        };
+        let value = rest.trim_matches(WSP);
+        // Noted before anything can be wrong with it: a broken field is not a missing one.
+        let repetition = self.fields.note(name.trim_matches(WSP), value);
+        check_characters(line)?;
+        check_start(line)?;
+        if name.ends_with(WSP) {
+            return Err((name.trim_end_matches(WSP).chars().count() + 1, DefectCode::SpaceBeforeColon));
+        }
+        if !is_field_name(name) {
+            return Err((1, DefectCode::BadFieldName));
+        }
+        self.remark_on_line(line, rest, value);
+        let indent = rest.chars().count() - rest.trim_start_matches(WSP).chars().count();
+        let column = name.chars().count() + 1 + indent + 1;
+        self.read_field(name, value, repetition).map_err(|code| (column, code))
+    }
+
+    fn remark_on_line(&mut self, line: &str, rest: &str, value: &str) {
+        let canonical = rest.strip_prefix(' ') == Some(value);
+        if !canonical {
+            self.remark(RemarkCode::NoncanonicalWhitespace);
+        }
+        if !line.is_ascii() {
+            self.remark(RemarkCode::NonAsciiBody);
+        }
+        if line.contains(['\u{2028}', '\u{2029}']) {
+            self.remark(RemarkCode::LineSeparator);
+        }
+    }
+
+    fn read_field(
+        &mut self,
+        name: &str,
+        value: &str,
+        repetition: Option<Repetition>,
+    ) -> Result<(), DefectCode> {
+        if name == "mx" {
+            return self.read_mx(value);
+        }
+        if let Some(repetition) = repetition {
+            self.remark(match repetition {
+                Repetition::Same => RemarkCode::DuplicateField,
+                Repetition::Divergent => RemarkCode::DuplicateFieldDivergent,
+            });
+            return Ok(());
+        }
+        match name {
+            "version" => self.read_version(value),
+            "mode" => {
+                self.found.mode = Some(Mode::from_keyword(value).ok_or(DefectCode::BadMode)?);
+                Ok(())
+            }
+            "max_age" => self.read_max_age(value),
+            _ => self.read_extension(name, value),
+        }
+    }
+
+    fn read_version(&mut self, value: &str) -> Result<(), DefectCode> {
+        if self.line != 1 {
+            self.remark(RemarkCode::VersionNotFirst);
+        }
+        if value == "STSv1" { Ok(()) } else { Err(DefectCode::BadVersion) }
+    }
+
+    fn read_max_age(&mut self, value: &str) -> Result<(), DefectCode> {
+        if !(1..=10).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(DefectCode::MaxAgeSyntax);
+        }
+        let seconds = value.parse().map_err(|_| DefectCode::MaxAgeSyntax)?;
+        let max_age = MaxAge::from_seconds(seconds).map_err(|_| DefectCode::MaxAgeRange)?;
+        self.found.max_age = Some(max_age);
+        if value.len() > 1 && value.starts_with('0') {
+            self.remark(RemarkCode::MaxAgeLeadingZero);
+        }
+        Ok(())
+    }
+
+    fn read_mx(&mut self, value: &str) -> Result<(), DefectCode> {
+        if !mx_pattern::is_grammatical(value) {
+            return Err(DefectCode::BadMx);
+        }
+        let pattern = value.to_ascii_lowercase();
+        if pattern != value {
+            self.remark(RemarkCode::MxNotLowercase);
+        }
+        if let Some(code) = remark_on_pattern(&pattern) {
+            self.remark(code);
+        }
+        if !self.patterns.insert(pattern.clone()) {
+            self.remark(RemarkCode::DuplicateMx);
+        }
+        self.found.mx.push(pattern);
+        Ok(())
+    }
+
+    fn read_extension(&mut self, name: &str, value: &str) -> Result<(), DefectCode> {
+        if value.is_empty() || value.contains('\t') {
+            return Err(DefectCode::BadExtensionValue);
+        }
+        self.remark(RemarkCode::ExtensionPresent);
+        self.found.extensions.push((name.into(), value.into()));
+        Ok(())
+    }
+
+    /// What only the whole shows: fields that are missing, and values that do not go together.
+    fn judge_whole(&mut self) {
+        self.line = 0;
+        let missing = [
+            ("version", DefectCode::MissingVersion),
+            ("mode", DefectCode::MissingMode),
+            ("max_age", DefectCode::MissingMaxAge),
+        ];
+        for (name, code) in missing {
+            if !self.fields.has(name) {
+                self.whole(code);
+            }
+        }
+        let mode = self.found.mode;
+        if !self.fields.has("mx") {
+            match mode {
+                Some(Mode::Enforce | Mode::Testing) => self.whole(DefectCode::MissingMx),
+                Some(Mode::None) => self.remark(RemarkCode::NoneWithoutMx),
+                None => {}
+            }
+        }
+        if let Some(max_age) = self.found.max_age {
+            let guidance = if mode == Some(Mode::Enforce) { MaxAge::WEEK } else { MaxAge::SHORTEST_TO_SET };
+            if max_age.seconds() == 0 {
+                self.remark(RemarkCode::MaxAgeZero);
+            } else if max_age < guidance {
+                self.remark(RemarkCode::MaxAgeBelowGuidance);
+            }
+        }
+    }
+
+    fn end(mut self) -> ParsedPolicy {
+        if !self.found.is_valid() {
+            self.found.remarks.clear();
+        }
+        self.found
+    }
+
+    fn defect(&mut self, column: usize, code: DefectCode) {
+        self.found.defects.push(Defect { line: self.line, column, code });
+    }
+
+    fn whole(&mut self, code: DefectCode) {
+        self.found.defects.push(Defect { line: 0, column: 0, code });
+    }
+
+    fn remark(&mut self, code: RemarkCode) {
+        self.found.remarks.push(Remark { line: self.line, code });
+    }
+}
+
+/// Refuses control characters; the tab is white space and may be legal where it stands.
+fn check_characters(line: &str) -> Result<(), Broken> {
+    match line.chars().enumerate().find(|(_, c)| c.is_control() && *c != '\t') {
+        Some((index, '\r')) => Err((index + 1, DefectCode::BareCr)),
+        Some((index, _)) => Err((index + 1, DefectCode::ControlCharacter)),
+        None => Ok(()),
+    }
+}
+
+fn check_start(line: &str) -> Result<(), Broken> {
+    if line.starts_with(WSP) { Err((1, DefectCode::LeadingWhitespace)) } else { Ok(()) }
+}
+
+/// What is unwise about a grammatical pattern in lower case.
+fn remark_on_pattern(pattern: &str) -> Option<RemarkCode> {
+    let (wildcard, name) = mx_pattern::split_wildcard(pattern);
+    match DomainName::from_user(name) {
+        Ok(name) if wildcard && name.is_shared_hosting_suffix() => Some(RemarkCode::MxWildcardSharedSuffix),
+        Ok(name) if wildcard && name.is_public_suffix() => Some(RemarkCode::MxWildcardPublicSuffix),
+        Ok(_) => None,
+        Err(NameError::SingleLabel) if wildcard => Some(RemarkCode::MxWildcardPublicSuffix),
+        Err(NameError::SingleLabel) => Some(RemarkCode::MxSingleLabel),
+        Err(NameError::IpAddress) => Some(RemarkCode::MxIsIp),
+        Err(NameError::NumericEnd) => Some(RemarkCode::MxNumericEnd),
+        Err(_) => Some(RemarkCode::MxBadALabel),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Audit;
+
+    const HEAD: &str = "version: STSv1\nmode: enforce\n";
+    const TAIL: &str = "max_age: 604800\n";
+
+    /// Reads `line` between a good head, one `mx` and a good end.
+    fn read_with(line: &str) -> ParsedPolicy {
+        parse_body(format!("{HEAD}mx: mx.example.com\n{TAIL}{line}\n").as_bytes())
+    }
+
+    fn check_defect(line: &str, column: usize, code: DefectCode) {
+        assert_eq!(read_with(line).defects, [Defect { line: 5, column, code }], "{line:?}");
+    }
+
+    fn check_remarks(body: &str, codes: &[RemarkCode]) {
+        let read = parse_body(body.as_bytes());
+        assert_eq!(read.defects, [], "{body:?}");
+        let found: Vec<_> = read.remarks.iter().map(|remark| remark.code).collect();
+        assert_eq!(found, codes, "{body:?}");
+    }
+
+    #[test]
+    fn a_defect_is_reported_with_line_and_column() {
+        check_defect("", 1, DefectCode::BlankLine);
+        check_defect("# a comment", 1, DefectCode::NotKeyValue);
+        check_defect("# a comment: with a colon", 1, DefectCode::BadFieldName);
+        check_defect(" x: y", 1, DefectCode::LeadingWhitespace);
+        check_defect("x : y", 2, DefectCode::SpaceBeforeColon);
+        check_defect("x: y\rz", 5, DefectCode::BareCr);
+        check_defect("x: y\0", 5, DefectCode::ControlCharacter);
+        check_defect("x: ü\u{85}", 5, DefectCode::ControlCharacter);
+        check_defect("x: a\tb", 4, DefectCode::BadExtensionValue);
+        check_defect("x:", 3, DefectCode::BadExtensionValue);
+        check_defect("mx:   a_b.example", 7, DefectCode::BadMx);
+        check_defect(": y", 1, DefectCode::BadFieldName);
+    }
+
+    // P-39: an operator mends a policy once.
+    #[test]
+    fn all_defects_come_at_once_and_a_broken_field_is_not_also_missing() {
+        let read = parse_body(b"version: 1\nmode: Enforce\nmode\nmx: -\nmax_age: 1w\n");
+        let codes: Vec<_> = read.defects.iter().map(|d| (d.line, d.code)).collect();
+        let expected = [
+            (1, DefectCode::BadVersion),
+            (2, DefectCode::BadMode),
+            (3, DefectCode::NotKeyValue),
+            (4, DefectCode::BadMx),
+            (5, DefectCode::MaxAgeSyntax),
+        ];
+        assert_eq!(codes, expected);
+        assert_eq!(read.audit(), Audit::Error);
+        assert_eq!(read.remarks, []);
+
+        let read = parse_body(b"x: y\n");
+        let codes: Vec<_> = read.defects.iter().map(|d| d.code).collect();
+        let missing = [DefectCode::MissingVersion, DefectCode::MissingMode, DefectCode::MissingMaxAge];
+        assert_eq!(codes, missing);
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_placed() {
+        let read = parse_body(b"version: STSv1\nx: \xc3\xbc\xff\n");
+        assert_eq!(read.defects[0], Defect { line: 2, column: 5, code: DefectCode::InvalidUtf8 });
+        let read = parse_body(format!("\u{feff}{HEAD}mx: mx.example.com\n{TAIL}").as_bytes());
+        assert_eq!(read.defects, [Defect { line: 1, column: 1, code: DefectCode::Bom }]);
+        assert_eq!(read.mode, Some(Mode::Enforce));
+    }
+
+    // P-30 to P-32: what the grammar leaves free, and a CR at the very end that it does not.
+    #[test]
+    fn line_ends_and_white_space_are_read_as_the_grammar_has_them() {
+        check_remarks("version: STSv1\r\nmode: none\nmx: a.example\r\nmax_age: 86400", &[]);
+        check_remarks(
+            "version: STSv1\nmode:\tnone\nmx: a.example \t\nmax_age:86400\n",
+            &[RemarkCode::NoncanonicalWhitespace; 3],
+        );
+        let read = parse_body(b"version: STSv1\nmode: none\nmx: a.example\nmax_age: 86400\r");
+        assert_eq!(read.defects, [Defect { line: 4, column: 15, code: DefectCode::BareCr }]);
+    }
+
+    #[test]
+    fn of_a_repeated_field_the_first_counts() {
+        let read = read_with("mode: none");
+        assert_eq!(read.mode, Some(Mode::Enforce));
+        assert_eq!(read.remarks, [Remark { line: 5, code: RemarkCode::DuplicateFieldDivergent }]);
+        let read = read_with("max_age: soon");
+        assert_eq!((read.is_valid(), read.audit()), (true, Audit::Error));
+        let read = read_with("x: 1\nx: 2");
+        assert_eq!(read.extensions, [("x".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn a_lifetime_is_one_to_ten_digits_and_at_most_a_year() {
+        let with = |max_age: &str| format!("{HEAD}mx: mx.example.com\nmax_age: {max_age}\n");
+        check_remarks(&with("31557600"), &[]);
+        check_remarks(&with("604799"), &[RemarkCode::MaxAgeBelowGuidance]);
+        check_remarks(&with("0"), &[RemarkCode::MaxAgeZero]);
+        check_remarks(&with("0000604800"), &[RemarkCode::MaxAgeLeadingZero]);
+        for (text, code) in [
+            ("31557601", DefectCode::MaxAgeRange),
+            ("9999999999", DefectCode::MaxAgeRange),
+            ("00000604800", DefectCode::MaxAgeSyntax),
+            ("-1", DefectCode::MaxAgeSyntax),
+            ("٣", DefectCode::MaxAgeSyntax),
+        ] {
+            let read = parse_body(with(text).as_bytes());
+            assert_eq!(read.defects, [Defect { line: 4, column: 10, code }], "{text}");
+        }
+        let testing = "version: STSv1\nmode: testing\nmx: mx.example.com\nmax_age: ";
+        check_remarks(&format!("{testing}86400\n"), &[]);
+        check_remarks(&format!("{testing}86399\n"), &[RemarkCode::MaxAgeBelowGuidance]);
+    }
+
+    #[test]
+    fn a_grammatical_pattern_can_still_be_unwise() {
+        for (pattern, code) in [
+            ("192.0.2.25", RemarkCode::MxIsIp),
+            ("localhost", RemarkCode::MxSingleLabel),
+            ("mail.example.123", RemarkCode::MxNumericEnd),
+            ("mx.xn--a.example", RemarkCode::MxBadALabel),
+            ("*.com", RemarkCode::MxWildcardPublicSuffix),
+            ("*.co.uk", RemarkCode::MxWildcardPublicSuffix),
+            ("*.github.io", RemarkCode::MxWildcardSharedSuffix),
+        ] {
+            check_remarks(&format!("{HEAD}mx: {pattern}\n{TAIL}"), &[code]);
+        }
+        check_remarks(&format!("{HEAD}mx: *.example.com\n{TAIL}"), &[]);
+        check_remarks(
+            &format!("{HEAD}mx: a.example\nmx: A.example\n{TAIL}"),
+            &[RemarkCode::MxNotLowercase, RemarkCode::DuplicateMx],
+        );
+    }
+
+    // Some readers split lines there and see another mode (P-18).
+    #[test]
+    fn a_hidden_line_is_an_error_for_the_auditor() {
+        let read = read_with("x: a\u{2028}mode: none");
+        assert!(read.is_valid());
+        assert_eq!(read.audit(), Audit::Error);
+    }
+
+    // P-45.
+    #[test]
+    fn reading_stops_at_64_kib_and_at_2000_lines() {
+        let of_size = |octets: usize| {
+            let start = format!("{HEAD}mx: mx.example.com\n{TAIL}x: ");
+            format!("{start}{}", "y".repeat(octets - start.len()))
+        };
+        assert!(parse_body(of_size(64 * 1024).as_bytes()).is_valid());
+        let read = parse_body(of_size(64 * 1024 + 1).as_bytes());
+        assert_eq!(read.defects, [Defect { line: 0, column: 0, code: DefectCode::BodyOver64K }]);
+
+        let of_lines = |lines: usize| format!("{HEAD}{TAIL}{}", "mx: a.example\n".repeat(lines - 3));
+        assert!(parse_body(of_lines(2_000).as_bytes()).is_valid());
+        let read = parse_body(of_lines(2_001).as_bytes());
+        assert_eq!(read.defects, [Defect { line: 2_001, column: 1, code: DefectCode::TooManyLines }]);
+    }
 }

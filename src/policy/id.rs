@@ -44,3 +44,35 @@ impl fmt::Debug for PolicyId {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T-14: `printf … | sha256sum | cut -c1-32`. A failure here means that every sender of every
+    // domain would fetch anew, and that nodes of two versions would disagree.
+    #[test]
+    fn golden_ids_stay_what_they_are() {
+        let testing = "version: STSv1\r\nmode: testing\r\nmx: *.mail.example.net\r\nmx: mx1.example.com\r\n\
+                       max_age: 604800\r\n";
+        let none = "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n";
+        for (body, id) in [
+            (testing, "386be4dd13e8c1d96a9d8ec2643c88cf"),
+            (none, "94815eb6141fb6e5526888bf66f98f76"),
+            ("", "e3b0c44298fc1c149afbf4c8996fb924"),
+        ] {
+            assert_eq!(PolicyId::of_body(body.as_bytes()).as_str(), id, "{body:?}");
+        }
+    }
+
+    // T-03.
+    #[test]
+    fn an_id_is_1_to_32_letters_and_digits() {
+        for good in ["0", "20261121T120000Z", "0123456789abcdefABCDEF0123456789"] {
+            assert_eq!(PolicyId::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a-b", "a_b", "a b", "ü", "0123456789abcdefABCDEF01234567890"] {
+            assert_eq!(PolicyId::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -4,16 +4,27 @@
 //! and without repetition, so equal settings give equal octets and an equal [`PolicyId`].
 
 mod body;
+mod field;
 mod id;
 mod mx_pattern;
 mod record;
 mod rendered;
+mod verdict;
 
-pub use body::{Audit, Defect, DefectCode, ParsedPolicy, Remark, RemarkCode, parse_body, render_body};
+pub use body::{parse_body, render_body};
 pub use id::PolicyId;
-pub use mx_pattern::{MxPattern, PatternError};
-pub use record::{IndicatorRecord, RecordDefect, RecordOutcome, RecordRemark, judge_records, render_record};
+pub use mx_pattern::{MxPattern, PatternError, text_allows};
+pub use record::{
+    IndicatorRecord, RecordDefect, RecordJudgement, RecordOutcome, RecordRemark, TxtSeen, judge_records,
+    render_record,
+};
 pub use rendered::{RenderedPolicy, Unfaithful};
+pub use verdict::{Audit, Defect, DefectCode, ParsedPolicy, Remark, RemarkCode};
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod vectors;
 
 use std::{fmt, time::Duration};
 

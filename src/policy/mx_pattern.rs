@@ -34,10 +34,7 @@ impl MxPattern {
     }
 
     fn parse(text: &str, name: fn(&str) -> Result<DomainName, NameError>) -> Result<Self, PatternError> {
-        let (wildcard, rest) = match text.strip_prefix("*.") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
+        let (wildcard, rest) = split_wildcard(text);
         if rest.contains('*') {
             return Err(PatternError::Wildcard);
         }
@@ -59,16 +56,48 @@ impl MxPattern {
     /// A wildcard stands for exactly one label (§4.1). The host need not be LDH: a label with an
     /// underscore under a wildcard matches, whatever else is wrong with it.
     pub fn allows(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let compared = if self.wildcard {
-            match host.split_once('.') {
-                Some((first, rest)) if !first.is_empty() => rest,
-                _ => return false,
-            }
-        } else {
-            host
-        };
-        compared.eq_ignore_ascii_case(self.name.as_str())
+        covers(self.wildcard, self.name.as_str(), host)
+    }
+}
+
+/// Whether the pattern `pattern`, as a [`ParsedPolicy`](super::ParsedPolicy) holds it, allows an MX
+/// host; see [`MxPattern::allows`] for patterns of our own.
+pub fn text_allows(pattern: &str, host: &str) -> bool {
+    let (wildcard, name) = split_wildcard(pattern);
+    covers(wildcard, name, host)
+}
+
+/// Splits `*.` off; says whether it was there.
+pub(super) fn split_wildcard(pattern: &str) -> (bool, &str) {
+    match pattern.strip_prefix("*.") {
+        Some(name) => (true, name),
+        None => (false, pattern),
+    }
+}
+
+/// Whether `pattern` is `["*."] Domain` (RFC 8461 §3.2, RFC 5321 §4.1.2) within the sizes of DNS.
+///
+/// Wider than [`MxPattern`]: `192.0.2.25`, `*.com` and `localhost` are grammatical.
+pub(super) fn is_grammatical(pattern: &str) -> bool {
+    let (_, name) = split_wildcard(pattern);
+    pattern.len() <= DomainName::LONGEST && name.split('.').all(is_sub_domain)
+}
+
+fn is_sub_domain(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+fn covers(wildcard: bool, name: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if !wildcard {
+        return host.eq_ignore_ascii_case(name);
+    }
+    match host.split_once('.') {
+        Some((first, rest)) => !first.is_empty() && rest.eq_ignore_ascii_case(name),
+        None => false,
     }
 }
 
@@ -93,4 +122,59 @@ pub enum PatternError {
     /// The name itself is wrong.
     #[error("{0}")]
     Name(NameError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, allowed: &[&str], refused: &[&str]) {
+        let pattern = MxPattern::from_ascii(pattern).unwrap();
+        for host in allowed {
+            assert!(pattern.allows(host), "{pattern} and {host:?}");
+        }
+        for host in refused {
+            assert!(!pattern.allows(host), "{pattern} and {host:?}");
+        }
+    }
+
+    // RFC 8461 §4.1, the three hosts of its own example.
+    #[test]
+    fn wildcard_stands_for_exactly_one_label() {
+        check("*.example.com", &["mail.example.com"], &["example.com", "foo.bar.example.com"]);
+        check("*.example.com", &["MAIL.Example.com.", "_mx.example.com"], &[".example.com", "."]);
+    }
+
+    #[test]
+    fn a_name_allows_itself_alone() {
+        check(
+            "mx.example.com",
+            &["mx.example.com", "MX.EXAMPLE.COM."],
+            &["mx.example.com..", "a.mx.example.com", "mx.example.com.evil.example", "example.com", ""],
+        );
+    }
+
+    // P-12, P-13.
+    #[test]
+    fn what_a_person_writes_becomes_an_a_label_pattern_or_is_refused() {
+        for (text, expected) in [
+            ("MX.Example.COM", "mx.example.com"),
+            ("mx.bücher.example", "mx.xn--bcher-kva.example"),
+            ("*.bücher.example", "*.xn--bcher-kva.example"),
+        ] {
+            assert_eq!(MxPattern::from_user(text).unwrap().to_string(), expected);
+        }
+        for (text, expected) in [
+            ("mx.example.com.", PatternError::TrailingDot),
+            ("*.*.example.com", PatternError::Wildcard),
+            ("mail.*.example.com", PatternError::Wildcard),
+            ("mx*.example.com", PatternError::Wildcard),
+            ("*.com", PatternError::Name(NameError::SingleLabel)),
+            ("192.0.2.25", PatternError::Name(NameError::IpAddress)),
+            ("mx1.example.com:25", PatternError::Name(NameError::Character(':'))),
+            ("", PatternError::Name(NameError::Empty)),
+        ] {
+            assert_eq!(MxPattern::from_user(text), Err(expected), "{text:?}");
+        }
+    }
 }

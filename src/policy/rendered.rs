@@ -1,6 +1,6 @@
 //! A policy together with what is served and announced for it.
 
-use super::{Policy, PolicyId, parse_body, render_body};
+use super::{MxPattern, Policy, PolicyId, parse_body, render_body};
 use bytes::Bytes;
 
 /// A policy, its body and the id of that body; made once, shared by every domain that has it.
@@ -21,9 +21,10 @@ impl RenderedPolicy {
     pub fn of(policy: Policy) -> Result<Self, Unfaithful> {
         let body = render_body(&policy);
         let read = parse_body(&body);
-        let faithful = read.defects.is_empty()
+        let patterns: Vec<String> = policy.mx().iter().map(MxPattern::to_string).collect();
+        let faithful = read.is_valid()
             && read.mode == Some(policy.mode())
-            && read.mx == policy.mx()
+            && read.mx == patterns
             && read.max_age == Some(policy.max_age())
             && read.extensions.is_empty();
         if !faithful {
