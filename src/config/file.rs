@@ -6,6 +6,7 @@
 //! on, and all faults come at once.
 
 use super::{
+    TenantId,
     fault::{Fault, Faults, Severity, quoted},
     source::{Source, Span},
 };
@@ -25,6 +26,7 @@ const LIKENESS_MIN: f64 = 0.8;
 pub(super) struct Reading<'s> {
     source: &'s Source,
     faults: RefCell<Faults>,
+    about: RefCell<Option<TenantId>>,
     #[cfg(test)]
     pub(super) asked: RefCell<std::collections::BTreeSet<String>>,
 }
@@ -41,13 +43,10 @@ impl<'s> Reading<'s> {
         Self {
             source,
             faults: RefCell::default(),
+            about: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
         }
-    }
-
-    pub(super) fn source(&self) -> &'s Source {
-        self.source
     }
 
     /// The file's top level; `None`, and a fault for each of the first errors, when it is not TOML.
@@ -69,13 +68,7 @@ impl<'s> Reading<'s> {
         })
     }
 
-    pub(super) fn fault(
-        &self,
-        span: Span,
-        key: &str,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub(super) fn fault(&self, span: Span, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.push(Fault::at(Severity::Fault, self.source, span, key, problem, remedy));
     }
 
@@ -89,7 +82,16 @@ impl<'s> Reading<'s> {
         self.push(Fault::at(Severity::Warning, self.source, span, key, problem, remedy));
     }
 
-    pub(super) fn push(&self, fault: Fault) {
+    /// Which tenant the faults from here on are about.
+    pub(super) fn about(&self, tenant: Option<TenantId>) {
+        self.about.replace(tenant);
+    }
+
+    fn push(&self, fault: Fault) {
+        let fault = match &*self.about.borrow() {
+            Some(tenant) => fault.for_tenant(tenant),
+            None => fault,
+        };
         self.faults.borrow_mut().push(fault);
     }
 
@@ -202,7 +204,8 @@ impl<'r, 's> Table<'r, 's> {
             self.wrong_type(key, &value, "a whole number");
             return default;
         };
-        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| n.try_into().ok());
+        let number =
+            u64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| n.try_into().ok());
         match number {
             Some(number) if range.contains(&number) => number,
             _ => {
@@ -224,7 +227,8 @@ impl<'r, 's> Table<'r, 's> {
         let span = value.span().into();
         if let Some(integer) = value.get_ref().as_integer() {
             let problem = format!("{key} has no unit");
-            let remedy = format!("write \"{}s\" for seconds; the units are s, m, h, d and w", integer.as_str());
+            let remedy =
+                format!("write \"{}s\" for seconds; the units are s, m, h, d and w", integer.as_str());
             self.reading.fault(span, &self.key(key), problem, remedy);
             return None;
         }
@@ -365,9 +369,14 @@ mod tests {
 
     #[test]
     fn a_length_of_time_is_a_whole_number_and_one_unit() {
-        for (text, seconds) in
-            [("0s", 0), ("90m", 5_400), ("1w", 604_800), ("7d", 604_800), ("604800s", 604_800), ("36h", 129_600)]
-        {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90m", 5_400),
+            ("1w", 604_800),
+            ("7d", 604_800),
+            ("604800s", 604_800),
+            ("36h", 129_600),
+        ] {
             assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         for text in

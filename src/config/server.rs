@@ -204,7 +204,8 @@ impl Reader<'_, '_> {
 
     fn missing_directory(&self, span: super::source::Span) {
         let problem = "nothing says who signs certificates";
-        let remedy = "write directory = \"https://…\" under [acme], or \"internal\" for tests and private networks";
+        let remedy =
+            "write directory = \"https://…\" under [acme], or \"internal\" for tests and private networks";
         self.reading.fault(span, "acme.directory", problem, remedy);
     }
 
@@ -435,10 +436,13 @@ impl Server {
         let Acme { request_timeout, internal_lifetime, .. } = acme;
         let account = external_account.as_ref().map(|a| (&a.key_id, &a.mac_key_file));
         settings.extend([
-            setting("acme.directory", match directory {
-                Directory::Internal => "internal".to_owned(),
-                Directory::Url(url) => super::fault::shown(url),
-            }),
+            setting(
+                "acme.directory",
+                match directory {
+                    Directory::Internal => "internal".to_owned(),
+                    Directory::Url(url) => super::fault::shown(url),
+                },
+            ),
             setting("acme.contact", format!("{contact:?}")),
             setting("acme.terms_of_service_agreed", terms_of_service_agreed.to_string()),
             setting("acme.root_file", root_file.as_deref().map_or("none".into(), path)),

@@ -99,6 +99,11 @@ impl TenantFile {
     pub(super) fn read_drop_in(source: Source, interner: &mut Interner) -> Self {
         let source = Arc::new(source);
         let reading = Reading::new(&source);
+        if source.text().trim().is_empty() {
+            let problem = "the file is empty";
+            let remedy = "take it away if its tenants are to go; a comment in it is enough to keep it";
+            reading.fault(Span::default(), "", problem, remedy);
+        }
         let mut tenants = Tenants { reading: &reading, interner, folder: None };
         let read = reading.parse().map(|mut root| {
             let read = tenants.read(root.tables("tenant"));
@@ -108,7 +113,7 @@ impl TenantFile {
         let parsed = read.is_some();
         let (drafts, complete) = read.unwrap_or_default();
         let faults = reading.finish();
-        // A key out of place may be a tenant's whole table, misspelt.
+        // An empty file may be half of an edit; a key out of place may be a tenant's whole table, misspelt.
         let misspelt = faults.iter().any(|fault| fault.holds_back() && fault.tenant.is_none());
         Self { drafts, incomplete: !parsed || !complete || misspelt, faults, source }
     }
@@ -189,8 +194,19 @@ impl Tenants<'_, '_> {
 
     fn tenant(&mut self, mut table: Table<'_, '_>) -> Option<Draft> {
         let before = self.reading.faults_so_far();
-        let span = table.span();
         let id = self.tenant_name(&mut table);
+        self.reading.about(id.as_ref().map(|id| id.value.clone()));
+        let draft = self.tenant_of(id, table, before);
+        self.reading.about(None);
+        draft
+    }
+
+    fn tenant_of(
+        &mut self,
+        id: Option<Written<TenantId>>,
+        mut table: Table<'_, '_>,
+        before: usize,
+    ) -> Option<Draft> {
         let domains_span = table.span_of("domains");
         let hosts = self.hosts(&mut table);
         let list = self.folder.and_then(|folder| self.list(&mut table, folder));
@@ -205,7 +221,7 @@ impl Tenants<'_, '_> {
         if let DraftPolicy::Own(policy) = &policy {
             warn_of_own_subdomains(self.reading, policy, &hosts);
         }
-        Some(Draft { id: id.value, span: id.span_or(span), hosts, list, policy, good })
+        Some(Draft { id: id.value, span: id.span, hosts, list, policy, good })
     }
 
     fn tenant_name(&self, table: &mut Table<'_, '_>) -> Option<Written<TenantId>> {
@@ -400,13 +416,6 @@ impl Tenants<'_, '_> {
     }
 }
 
-impl<T> Written<T> {
-    /// Where it stands; `fallback` for a value without a place of its own.
-    fn span_or(&self, fallback: Span) -> Span {
-        if self.span.end > self.span.start { self.span } else { fallback }
-    }
-}
-
 /// What a tenant may set as max_age (P-07).
 const MAX_AGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(86_400)..=Duration::from_secs(31_557_600);
@@ -420,11 +429,11 @@ fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
         return (problem, WILDCARD_REMEDY.to_owned());
     }
     let remedy = match error {
-        PatternError::Wildcard => {
-            "a pattern is a host name or one leading \"*.\" (RFC 8461 §3.2)".to_owned()
-        }
+        PatternError::Wildcard => "a pattern is a host name or one leading \"*.\" (RFC 8461 §3.2)".to_owned(),
         PatternError::TrailingDot => format!("write {}", quoted(text.trim_end_matches('.'))),
-        PatternError::Name(NameError::IpAddress) => "write the MX host's name, as in its MX record".to_owned(),
+        PatternError::Name(NameError::IpAddress) => {
+            "write the MX host's name, as in its MX record".to_owned()
+        }
         PatternError::Name(NameError::Character(' ' | ',' | ';' | '\t')) => {
             "write one host name a string, without preference number".to_owned()
         }
