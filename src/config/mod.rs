@@ -3,6 +3,18 @@
 //! `file` mirrors the TOML as written, `check` turns it into these values or into faults. What
 //! stands here is already true: names are names, limits are in range, policies can be served.
 
+mod check;
+mod fault;
+mod file;
+mod files;
+mod server;
+mod source;
+mod tenants;
+
+pub use check::{Outcome, Previous, check};
+pub use fault::{Fault, Severity};
+pub use files::{Files, Loaded};
+
 use crate::{name::PolicyHost, policy::RenderedPolicy};
 use std::{
     fmt,
@@ -160,6 +172,8 @@ pub struct Limits {
     pub certificates_in_memory: usize,
     /// The largest configuration file in octets.
     pub config_file_bytes: u64,
+    /// The largest list file of domains in octets.
+    pub list_file_bytes: u64,
 }
 
 /// `[admin]`: the local status socket.

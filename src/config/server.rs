@@ -1,0 +1,479 @@
+//! The server's part of the main file: everything but tenants and policies.
+
+use super::{
+    Acme, Admin, CrossCheck, Directory, Dns, ExternalAccount, Limits, Listen, Publish, Server, Store,
+    fault::quoted,
+    file::{Reading, Table, Written, duration_shown},
+};
+use crate::name::DomainName;
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// What one peer, network or authority may keep us waiting for.
+const WAIT: RangeInclusive<Duration> = SECOND..=Duration::from_secs(600);
+
+/// Where DNS resolvers listen.
+const DNS_PORT: u16 = 53;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_address: 256,
+            handshakes: 512,
+            handshake_timeout: 10 * SECOND,
+            header_timeout: 10 * SECOND,
+            idle_timeout: 15 * SECOND,
+            connection_age: 120 * SECOND,
+            requests_per_connection: 1_000,
+            header_bytes: 16 * 1024,
+            header_count: 64,
+            uri_bytes: 2_048,
+            http2_streams: 16,
+            drain_timeout: 15 * SECOND,
+            certificates_in_memory: 20_000,
+            config_file_bytes: 16 << 20,
+            list_file_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), timeout: 2 * SECOND, retries: 1, lookups_at_once: 64 }
+    }
+}
+
+impl Default for CrossCheck {
+    fn default() -> Self {
+        Self { enabled: true, period: HOUR }
+    }
+}
+
+/// Reads the server's tables of the main file. Where something is wrong a fault is left with
+/// `reading` and the default stands in, so that all faults come at once.
+pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Path) -> Server {
+    let reader = Reader { reading, folder };
+    let listen = reader.listen(root.table("listen"));
+    let acme = reader.acme(root, listen.http.is_empty());
+    let store = reader.store(root.table("store"));
+    Server {
+        admin: reader.admin(root.table("admin"), &store),
+        dns: reader.dns(root.table("dns")),
+        cross_check: cross_check(root.table("cross_check")),
+        limits: limits(root.table("limits")),
+        publish: reader.publish(root.table("publish")),
+        listen,
+        store,
+        acme,
+    }
+}
+
+struct Reader<'a, 's> {
+    reading: &'a Reading<'s>,
+    folder: &'a Path,
+}
+
+impl Reader<'_, '_> {
+    fn listen(&self, table: Option<Table<'_, '_>>) -> Listen {
+        let everywhere = |port| vec![SocketAddr::from(([0u16; 8], port))];
+        let Some(mut table) = table else { return Listen { https: everywhere(443), http: everywhere(80) } };
+        let mut seen = Vec::new();
+        let https_span = table.span_of("https");
+        let https = self.addresses(&mut table, "https", None, &mut seen).unwrap_or_else(|| everywhere(443));
+        let http = self.addresses(&mut table, "http", None, &mut seen).unwrap_or_else(|| everywhere(80));
+        if https.is_empty() {
+            let remedy = "write at least one address, such as \"[::]:443\"";
+            self.reading.fault(https_span, "listen.https", "there is no HTTPS address to listen on", remedy);
+        }
+        table.finish();
+        Listen { https, http }
+    }
+
+    /// Addresses with ports; where `default_port` is given, the port may be left out.
+    fn addresses(
+        &self,
+        table: &mut Table<'_, '_>,
+        key: &'static str,
+        default_port: Option<u16>,
+        seen: &mut Vec<SocketAddr>,
+    ) -> Option<Vec<SocketAddr>> {
+        let texts = table.texts(key)?;
+        let mut addresses = Vec::new();
+        for text in texts.value {
+            let alone = || Some(SocketAddr::new(text.value.parse::<IpAddr>().ok()?, default_port?));
+            match text.value.parse::<SocketAddr>().ok().or_else(alone) {
+                Some(address) if seen.contains(&address) && address.port() != 0 => {
+                    let problem = format!("the address {address} is written twice");
+                    self.reading.fault(text.span, &table.key(key), problem, "write it once");
+                }
+                Some(address) => {
+                    seen.push(address);
+                    addresses.push(address);
+                }
+                None => {
+                    let problem = format!("{} is not an address with a port", quoted(&text.value));
+                    let remedy = "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"";
+                    self.reading.fault(text.span, &table.key(key), problem, remedy);
+                }
+            }
+        }
+        Some(addresses)
+    }
+
+    fn path(&self, table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
+        let text = table.text(key)?;
+        if text.value.is_empty() || text.value.contains('\0') {
+            let problem = format!("{key} is not a path");
+            self.reading.fault(text.span, &table.key(key), problem, "write a path, relative to this file");
+            return None;
+        }
+        Some(self.folder.join(text.value))
+    }
+
+    fn store(&self, table: Option<Table<'_, '_>>) -> Store {
+        let directory = || PathBuf::from("/var/lib/mta-stsd");
+        let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
+        let store = Store {
+            directory: self.path(&mut table, "directory").unwrap_or_else(directory),
+            key_file: self.path(&mut table, "key_file"),
+        };
+        table.finish();
+        store
+    }
+
+    fn admin(&self, table: Option<Table<'_, '_>>, store: &Store) -> Admin {
+        let inside_store = || store.directory.join("admin.sock");
+        let Some(mut table) = table else { return Admin { socket: inside_store() } };
+        let socket = self.path(&mut table, "socket").unwrap_or_else(inside_store);
+        table.finish();
+        Admin { socket }
+    }
+
+    fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {
+        let mut acme = Acme {
+            directory: Directory::Internal,
+            contact: Vec::new(),
+            terms_of_service_agreed: false,
+            root_file: None,
+            external_account: None,
+            profile: None,
+            tls_alpn_01: true,
+            http_01: !no_plain_http,
+            orders_at_once: 8,
+            order_deadline: 2 * MINUTE,
+            request_timeout: 30 * SECOND,
+            internal_lifetime: 90 * DAY,
+        };
+        let span = root.span_of("acme");
+        let present = root.has("acme");
+        let Some(mut table) = root.table("acme") else {
+            if !present {
+                self.missing_directory(span);
+            }
+            return acme;
+        };
+        let terms_span = table.span_of("terms_of_service_agreed");
+        acme.terms_of_service_agreed = table.flag("terms_of_service_agreed").unwrap_or(false);
+        acme.directory = self.directory(&mut table).unwrap_or(Directory::Internal);
+        if matches!(acme.directory, Directory::Url(_)) && !acme.terms_of_service_agreed {
+            let problem = "the authority's terms of service are not agreed to";
+            let remedy = "read them, then write terms_of_service_agreed = true";
+            self.reading.fault(terms_span, "acme.terms_of_service_agreed", problem, remedy);
+        }
+        acme.contact = self.contact(&mut table);
+        acme.root_file = self.path(&mut table, "root_file");
+        acme.external_account = self.external_account(&mut table);
+        acme.profile = self.profile(&mut table);
+        self.challenges(&mut table, &mut acme, no_plain_http);
+        acme.orders_at_once = table.number("orders_at_once", acme.orders_at_once, 1..=64);
+        duration(&mut table, "order_deadline", &mut acme.order_deadline, 10 * SECOND..=HOUR);
+        duration(&mut table, "request_timeout", &mut acme.request_timeout, WAIT);
+        duration(&mut table, "internal_lifetime", &mut acme.internal_lifetime, HOUR..=398 * DAY);
+        table.finish();
+        acme
+    }
+
+    fn missing_directory(&self, span: super::source::Span) {
+        let problem = "nothing says who signs certificates";
+        let remedy =
+            "write directory = \"https://…\" under [acme], or \"internal\" for tests and private networks";
+        self.reading.fault(span, "acme.directory", problem, remedy);
+    }
+
+    fn directory(&self, table: &mut Table<'_, '_>) -> Option<Directory> {
+        if !table.has("directory") {
+            self.missing_directory(table.span());
+        }
+        let text = table.text("directory")?;
+        if text.value == "internal" {
+            return Some(Directory::Internal);
+        }
+        let url = text.value.parse::<http::Uri>().ok();
+        let good = url.is_some_and(|url| url.scheme_str() == Some("https") && url.host().is_some());
+        if !good {
+            let problem = format!("{} is not the https URL of a directory", quoted(&text.value));
+            let remedy = "write the authority's directory URL, beginning with https://, or \"internal\"";
+            self.reading.fault(text.span, "acme.directory", problem, remedy);
+            return None;
+        }
+        Some(Directory::Url(text.value))
+    }
+
+    fn contact(&self, table: &mut Table<'_, '_>) -> Vec<String> {
+        let mut contact = Vec::new();
+        for text in table.texts("contact").map(|texts| texts.value).unwrap_or_default() {
+            let address = text.value.strip_prefix("mailto:").and_then(|address| address.split_once('@'));
+            let good = address.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+                && text.value.bytes().all(|b| b.is_ascii_graphic() && !b",?".contains(&b));
+            if good {
+                contact.push(text.value);
+                continue;
+            }
+            let problem = format!("{} is not one mailto: address", quoted(&text.value));
+            let remedy = "write it as \"mailto:postmaster@example.com\"";
+            self.reading.fault(text.span, "acme.contact", problem, remedy);
+        }
+        contact
+    }
+
+    fn external_account(&self, table: &mut Table<'_, '_>) -> Option<ExternalAccount> {
+        let mut table = table.table("external_account")?;
+        let span = table.span();
+        let unfinished = table.has("key_id") && table.has("mac_key_file");
+        let key_id = table.text("key_id").filter(|key_id| !key_id.value.is_empty());
+        let mac_key_file = self.path(&mut table, "mac_key_file");
+        if !unfinished {
+            let problem = "an external account needs key_id and mac_key_file";
+            let remedy = "write both; the file holds the MAC key as the authority shows it (base64url)";
+            self.reading.fault(span, "acme.external_account", problem, remedy);
+        } else if key_id.is_none() {
+            let remedy = "write the key identifier as the authority shows it";
+            self.reading.fault(span, "acme.external_account.key_id", "key_id is empty", remedy);
+        }
+        table.finish();
+        Some(ExternalAccount { key_id: key_id?.value, mac_key_file: mac_key_file? })
+    }
+
+    fn profile(&self, table: &mut Table<'_, '_>) -> Option<String> {
+        let text = table.text("profile")?;
+        let good = (1..=64).contains(&text.value.len())
+            && text.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !good {
+            let problem = format!("{} is not the name of a profile", quoted(&text.value));
+            let remedy = "write one of the profiles that the authority lists, such as \"tlsserver\"";
+            self.reading.fault(text.span, "acme.profile", problem, remedy);
+        }
+        good.then_some(text.value)
+    }
+
+    fn challenges(&self, table: &mut Table<'_, '_>, acme: &mut Acme, no_plain_http: bool) {
+        const KEY: &str = "acme.challenges";
+        let span = table.span_of("challenges");
+        let Some(texts) = table.texts("challenges") else { return };
+        (acme.tls_alpn_01, acme.http_01) = (false, false);
+        for Written { value, span } in &texts.value {
+            match value.as_str() {
+                "tls-alpn-01" => acme.tls_alpn_01 = true,
+                "http-01" if no_plain_http => {
+                    let remedy = "write a listen.http address with port 80, or take http-01 out";
+                    self.reading.fault(*span, KEY, "http-01 needs a plain HTTP address", remedy);
+                    acme.http_01 = true;
+                }
+                "http-01" => acme.http_01 = true,
+                other => {
+                    let problem = format!("{} is not a challenge we can answer", quoted(other));
+                    self.reading.fault(*span, KEY, problem, "write \"tls-alpn-01\", \"http-01\" or both");
+                }
+            }
+        }
+        if texts.value.is_empty() {
+            let remedy = "write \"tls-alpn-01\", \"http-01\" or both";
+            self.reading.fault(span, KEY, "no challenge can be answered", remedy);
+        }
+    }
+
+    fn dns(&self, table: Option<Table<'_, '_>>) -> Dns {
+        let mut dns = Dns::default();
+        let Some(mut table) = table else { return dns };
+        let servers = self.addresses(&mut table, "servers", Some(DNS_PORT), &mut Vec::new());
+        dns.servers = servers.unwrap_or_default();
+        duration(&mut table, "timeout", &mut dns.timeout, SECOND..=MINUTE);
+        dns.retries = table.number("retries", dns.retries, 0..=10);
+        dns.lookups_at_once = table.number("lookups_at_once", dns.lookups_at_once, 1..=1_024);
+        table.finish();
+        dns
+    }
+
+    fn publish(&self, table: Option<Table<'_, '_>>) -> Publish {
+        let mut publish = Publish::default();
+        let Some(mut table) = table else { return publish };
+        if let Some(text) = table.text("cname") {
+            match DomainName::from_user(&text.value) {
+                Ok(name) => publish.cname = Some(name.as_str().to_owned()),
+                Err(error) => {
+                    let problem = format!("cname {} {error}", quoted(&text.value));
+                    let remedy = "write the name that mta-sts.<domain> is to be a CNAME to";
+                    self.reading.fault(text.span, "publish.cname", problem, remedy);
+                }
+            }
+        }
+        for text in table.texts("addresses").map(|texts| texts.value).unwrap_or_default() {
+            match text.value.parse() {
+                Ok(address) => publish.addresses.push(address),
+                Err(_) => {
+                    let problem = format!("{} is not an IP address", quoted(&text.value));
+                    let remedy = "write it as \"192.0.2.1\" or \"2001:db8::1\", without a port";
+                    self.reading.fault(text.span, "publish.addresses", problem, remedy);
+                }
+            }
+        }
+        table.finish();
+        publish
+    }
+}
+
+fn duration(
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+    target: &mut Duration,
+    range: RangeInclusive<Duration>,
+) {
+    if let Some(written) = table.duration(key, range) {
+        *target = written.value;
+    }
+}
+
+fn cross_check(table: Option<Table<'_, '_>>) -> CrossCheck {
+    let mut cross_check = CrossCheck::default();
+    let Some(mut table) = table else { return cross_check };
+    cross_check.enabled = table.flag("enabled").unwrap_or(cross_check.enabled);
+    duration(&mut table, "period", &mut cross_check.period, MINUTE..=7 * DAY);
+    table.finish();
+    cross_check
+}
+
+fn limits(table: Option<Table<'_, '_>>) -> Limits {
+    let mut l = Limits::default();
+    let Some(mut table) = table else { return l };
+    let t = &mut table;
+    l.connections = t.number("connections", l.connections, 16..=1_000_000);
+    l.connections_per_address = t.number("connections_per_address", l.connections_per_address, 1..=1_000_000);
+    l.handshakes = t.number("handshakes", l.handshakes, 1..=100_000);
+    duration(t, "handshake_timeout", &mut l.handshake_timeout, WAIT);
+    duration(t, "header_timeout", &mut l.header_timeout, WAIT);
+    duration(t, "idle_timeout", &mut l.idle_timeout, WAIT);
+    duration(t, "connection_age", &mut l.connection_age, SECOND..=DAY);
+    l.requests_per_connection = t.number("requests_per_connection", l.requests_per_connection, 1..=1_000_000);
+    // hyper refuses to work with less than 8 KiB.
+    l.header_bytes = t.number("header_bytes", l.header_bytes, 8 * 1024..=1024 * 1024);
+    l.header_count = t.number("header_count", l.header_count, 16..=1_024);
+    l.uri_bytes = t.number("uri_bytes", l.uri_bytes, 64..=64 * 1024);
+    l.http2_streams = t.number("http2_streams", l.http2_streams, 1..=1_000);
+    duration(t, "drain_timeout", &mut l.drain_timeout, Duration::ZERO..=HOUR);
+    l.certificates_in_memory = t.number("certificates_in_memory", l.certificates_in_memory, 1..=10_000_000);
+    l.config_file_bytes = t.number("config_file_bytes", l.config_file_bytes, 1024..=1 << 30);
+    l.list_file_bytes = t.number("list_file_bytes", l.list_file_bytes, 1024..=1 << 30);
+    table.finish();
+    l
+}
+
+/// One server key with its value as people read it.
+struct Setting {
+    key: &'static str,
+    value: String,
+    secret: bool,
+}
+
+impl Server {
+    /// The keys in which `running` differs from `self` and that only a restart changes, each with its
+    /// old and new value; secrets are named, not shown. `[publish]` is not among them.
+    pub fn needs_restart(&self, running: &Self) -> Vec<String> {
+        let pairs = running.settings().into_iter().zip(self.settings());
+        pairs
+            .filter(|(old, new)| old.value != new.value)
+            .map(|(old, new)| match new.secret {
+                true => format!("{} (changed)", new.key),
+                false => format!("{}: {} → {}", new.key, old.value, new.value),
+            })
+            .collect()
+    }
+
+    /// Every key but those of `[publish]`. The patterns are exhaustive, so that no key is forgotten.
+    fn settings(&self) -> Vec<Setting> {
+        let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
+        let Listen { https, http } = listen;
+        let Store { directory: store_directory, key_file } = store;
+        let Dns { servers, timeout, retries, lookups_at_once } = dns;
+        let CrossCheck { enabled, period } = cross_check;
+        let Admin { socket } = admin;
+        let setting = |key, value: String| Setting { key, value, secret: false };
+        let secret = |key, value: String| Setting { key, value, secret: true };
+        let path = |path: &Path| super::fault::shown(&path.to_string_lossy());
+        let mut settings = vec![
+            setting("listen.https", format!("{https:?}")),
+            setting("listen.http", format!("{http:?}")),
+            setting("store.directory", path(store_directory)),
+            secret("store.key_file", format!("{key_file:?}")),
+            setting("dns.servers", format!("{servers:?}")),
+            setting("dns.timeout", duration_shown(*timeout)),
+            setting("dns.retries", retries.to_string()),
+            setting("dns.lookups_at_once", lookups_at_once.to_string()),
+            setting("cross_check.enabled", enabled.to_string()),
+            setting("cross_check.period", duration_shown(*period)),
+            setting("admin.socket", path(socket)),
+        ];
+        let Acme { directory, contact, terms_of_service_agreed, root_file, external_account, .. } = acme;
+        let Acme { profile, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
+        let Acme { request_timeout, internal_lifetime, .. } = acme;
+        let account = external_account.as_ref().map(|a| (&a.key_id, &a.mac_key_file));
+        settings.extend([
+            setting(
+                "acme.directory",
+                match directory {
+                    Directory::Internal => "internal".to_owned(),
+                    Directory::Url(url) => super::fault::shown(url),
+                },
+            ),
+            setting("acme.contact", format!("{contact:?}")),
+            setting("acme.terms_of_service_agreed", terms_of_service_agreed.to_string()),
+            setting("acme.root_file", root_file.as_deref().map_or("none".into(), path)),
+            secret("acme.external_account", format!("{account:?}")),
+            setting("acme.profile", profile.clone().unwrap_or("none".into())),
+            setting("acme.challenges", format!("tls-alpn-01 {tls_alpn_01}, http-01 {http_01}")),
+            setting("acme.orders_at_once", orders_at_once.to_string()),
+            setting("acme.order_deadline", duration_shown(*order_deadline)),
+            setting("acme.request_timeout", duration_shown(*request_timeout)),
+            setting("acme.internal_lifetime", duration_shown(*internal_lifetime)),
+        ]);
+        let number = |key, number: u64| setting(key, number.to_string());
+        let time = |key, duration| setting(key, duration_shown(duration));
+        settings.extend([
+            number("limits.connections", l.connections as u64),
+            number("limits.connections_per_address", l.connections_per_address as u64),
+            number("limits.handshakes", l.handshakes as u64),
+            time("limits.handshake_timeout", l.handshake_timeout),
+            time("limits.header_timeout", l.header_timeout),
+            time("limits.idle_timeout", l.idle_timeout),
+            time("limits.connection_age", l.connection_age),
+            number("limits.requests_per_connection", l.requests_per_connection.into()),
+            number("limits.header_bytes", l.header_bytes as u64),
+            number("limits.header_count", l.header_count as u64),
+            number("limits.uri_bytes", l.uri_bytes as u64),
+            number("limits.http2_streams", l.http2_streams.into()),
+            time("limits.drain_timeout", l.drain_timeout),
+            number("limits.certificates_in_memory", l.certificates_in_memory as u64),
+            number("limits.config_file_bytes", l.config_file_bytes),
+            number("limits.list_file_bytes", l.list_file_bytes),
+        ]);
+        settings
+    }
+}

@@ -1,0 +1,495 @@
+//! Tenants and policies as one file writes them, checked as far as one file goes.
+//!
+//! What needs a look at other files (who owns a domain, what a policy's name stands for) is left to
+//! `check`. So a file's drafts can be kept for as long as the file does not change.
+
+use super::{
+    TenantId,
+    fault::{Fault, quoted},
+    file::{Reading, Table, Written},
+    source::{Source, Span},
+};
+use crate::{
+    name::{DomainName, NameError, PolicyHost},
+    policy::{MaxAge, Mode, MxPattern, PatternError, Policy, RenderedPolicy},
+};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Equal policies are one: a provider's customers share their MX hosts, so a million domains cost a
+/// million pointers.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    known: HashMap<Policy, Arc<RenderedPolicy>>,
+}
+
+impl Interner {
+    /// The rendered form of `policy`, made on first sight.
+    fn rendered(&mut self, policy: Policy) -> Result<Arc<RenderedPolicy>, crate::policy::Unfaithful> {
+        if let Some(rendered) = self.known.get(&policy) {
+            return Ok(Arc::clone(rendered));
+        }
+        let rendered = Arc::new(RenderedPolicy::of(policy.clone())?);
+        self.known.insert(policy, Arc::clone(&rendered));
+        Ok(rendered)
+    }
+
+    /// Forgets what nobody uses any more.
+    pub(super) fn sweep(&mut self) {
+        self.known.retain(|_, rendered| Arc::strong_count(rendered) > 1);
+    }
+}
+
+/// A policy domain as one file writes it.
+#[derive(Clone, Debug)]
+pub(super) struct WrittenHost {
+    pub(super) host: PolicyHost,
+    pub(super) span: Span,
+}
+
+/// Where a tenant's policy comes from.
+#[derive(Clone, Debug)]
+pub(super) enum DraftPolicy {
+    /// Written in place.
+    Own(Arc<RenderedPolicy>),
+    /// `[policies.x]`, by name.
+    Named(Written<String>),
+    /// Written in place, and wrong.
+    Faulty,
+}
+
+/// A tenant as one file writes it.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) id: TenantId,
+    /// Where its name stands.
+    pub(super) span: Span,
+    pub(super) hosts: Vec<WrittenHost>,
+    pub(super) list: Option<Written<PathBuf>>,
+    pub(super) policy: DraftPolicy,
+    /// Whether this file alone has nothing against it.
+    pub(super) good: bool,
+}
+
+/// `[policies.x]`.
+#[derive(Clone, Debug)]
+pub(super) struct NamedPolicy {
+    pub(super) span: Span,
+    /// `None` when it is faulty.
+    pub(super) policy: Option<Arc<RenderedPolicy>>,
+}
+
+/// The tenants of one file: the main file's, or a drop-in's.
+#[derive(Debug)]
+pub(super) struct TenantFile {
+    pub(super) source: Arc<Source>,
+    pub(super) drafts: Vec<Draft>,
+    /// Some tenant cannot be told by name: it could be any of those last loaded from here.
+    pub(super) incomplete: bool,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl TenantFile {
+    /// Reads a drop-in: `[[tenant]]` and nothing else, so that who may write tenants cannot reach
+    /// paths, listeners or the authority.
+    pub(super) fn read_drop_in(source: Source, interner: &mut Interner) -> Self {
+        let source = Arc::new(source);
+        let reading = Reading::new(&source);
+        if source.text().trim().is_empty() {
+            let problem = "the file is empty";
+            let remedy = "take it away if its tenants are to go; a comment in it is enough to keep it";
+            reading.fault(Span::default(), "", problem, remedy);
+        }
+        let mut tenants = Tenants { reading: &reading, interner, folder: None };
+        let read = reading.parse().map(|mut root| {
+            let read = tenants.read(root.tables("tenant"));
+            root.finish();
+            read
+        });
+        let parsed = read.is_some();
+        let (drafts, complete) = read.unwrap_or_default();
+        let faults = reading.finish();
+        // An empty file may be half of an edit; a key out of place may be a tenant's whole table, misspelt.
+        let misspelt = faults.iter().any(|fault| fault.holds_back() && fault.tenant.is_none());
+        Self { drafts, incomplete: !parsed || !complete || misspelt, faults, source }
+    }
+
+    /// Stands for a drop-in that cannot be read.
+    pub(super) fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
+        let source = Arc::new(Source::new(Arc::clone(path), String::new()));
+        Self { source, drafts: Vec::new(), incomplete: true, faults: vec![fault] }
+    }
+}
+
+/// A list file: one domain a line.
+#[derive(Debug)]
+pub(super) struct ListFile {
+    pub(super) source: Arc<Source>,
+    pub(super) hosts: Vec<WrittenHost>,
+    /// Whether it was read at all; a bad line holds back that line only.
+    pub(super) readable: bool,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl ListFile {
+    /// Reads a list: blank lines and what follows `#` do not count.
+    pub(super) fn read(source: Source) -> Self {
+        let source = Arc::new(source);
+        let reading = Reading::new(&source);
+        let mut hosts: Vec<WrittenHost> = Vec::new();
+        let mut first = HashMap::new();
+        let mut start = 0;
+        for line in source.text().split_inclusive('\n') {
+            let content = line.split_once('#').map_or(line, |(content, _)| content);
+            let domain = content.trim();
+            let at = start + content.len() - content.trim_start().len();
+            start += line.len();
+            // A byte order mark is no part of a name; editors of another world put it there.
+            let domain = domain.strip_prefix('\u{feff}').unwrap_or(domain);
+            if domain.is_empty() {
+                continue;
+            }
+            let span = Span::from(at..at + domain.len());
+            let Some(host) = read_host(&reading, &Written { value: domain, span }, "") else { continue };
+            if let Some(other) = first.get(&host) {
+                let problem = format!("the domain {} is listed twice", quoted(domain));
+                let remedy = format!("take this line out; {} has it already", source.place(*other));
+                reading.fault(span, "", problem, remedy);
+                continue;
+            }
+            first.insert(host.clone(), span.start);
+            hosts.push(WrittenHost { host, span });
+        }
+        let faults = reading.finish();
+        Self { hosts, readable: true, faults, source }
+    }
+
+    /// Stands for a list that cannot be read.
+    pub(super) fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
+        let source = Arc::new(Source::new(Arc::clone(path), String::new()));
+        Self { source, hosts: Vec::new(), readable: false, faults: vec![fault] }
+    }
+}
+
+/// Reads tenants and policies of one file.
+pub(super) struct Tenants<'a, 's> {
+    pub(super) reading: &'a Reading<'s>,
+    pub(super) interner: &'a mut Interner,
+    /// The main file's folder; only the main file may name list files.
+    pub(super) folder: Option<&'a Path>,
+}
+
+impl Tenants<'_, '_> {
+    /// The drafts of `[[tenant]]`, and whether every tenant could be told by name.
+    pub(super) fn read(&mut self, tables: Vec<Table<'_, '_>>) -> (Vec<Draft>, bool) {
+        let written = tables.len();
+        let drafts: Vec<Draft> = tables.into_iter().filter_map(|table| self.tenant(table)).collect();
+        let complete = drafts.len() == written;
+        (drafts, complete)
+    }
+
+    fn tenant(&mut self, mut table: Table<'_, '_>) -> Option<Draft> {
+        let before = self.reading.faults_so_far();
+        let id = self.tenant_name(&mut table);
+        self.reading.about(id.as_ref().map(|id| id.value.clone()));
+        let draft = self.tenant_of(id, table, before);
+        self.reading.about(None);
+        draft
+    }
+
+    fn tenant_of(
+        &mut self,
+        id: Option<Written<TenantId>>,
+        mut table: Table<'_, '_>,
+        before: usize,
+    ) -> Option<Draft> {
+        let domains_span = table.span_of("domains");
+        let hosts = self.hosts(&mut table);
+        let list = self.folder.and_then(|folder| self.list(&mut table, folder));
+        if hosts.is_empty() && list.is_none() && self.reading.faults_so_far() == before {
+            let remedy = "write domains = [\"example.com\"]";
+            self.reading.fault(domains_span, "tenant.domains", "the tenant has no domain", remedy);
+        }
+        let policy = self.tenant_policy(&mut table);
+        table.finish();
+        let id = id?;
+        let good = self.reading.faults_so_far() == before;
+        if let DraftPolicy::Own(policy) = &policy {
+            warn_of_own_subdomains(self.reading, policy, &hosts);
+        }
+        Some(Draft { id: id.value, span: id.span, hosts, list, policy, good })
+    }
+
+    fn tenant_name(&self, table: &mut Table<'_, '_>) -> Option<Written<TenantId>> {
+        const REMEDY: &str = "write name = \"…\": 1 to 64 of A-Z a-z 0-9 . _ -";
+        if !table.has("name") {
+            let _ = table.text("name");
+            self.reading.fault(table.span(), "tenant.name", "the tenant has no name", REMEDY);
+            return None;
+        }
+        let text = table.text("name")?;
+        match TenantId::parse(&text.value) {
+            Some(value) => Some(Written { value, span: text.span }),
+            None => {
+                let problem = format!("{} is not a tenant's name", quoted(&text.value));
+                self.reading.fault(text.span, "tenant.name", problem, REMEDY);
+                None
+            }
+        }
+    }
+
+    fn hosts(&self, table: &mut Table<'_, '_>) -> Vec<WrittenHost> {
+        let mut hosts: Vec<WrittenHost> = Vec::new();
+        let mut first: HashMap<PolicyHost, u32> = HashMap::new();
+        for text in table.texts("domains").map(|texts| texts.value).unwrap_or_default() {
+            let written = Written { value: text.value.as_str(), span: text.span };
+            let Some(host) = read_host(self.reading, &written, "tenant.domains") else { continue };
+            if first.insert(host.clone(), text.span.start).is_some() {
+                let problem = format!("the domain {} is listed twice", quoted(&text.value));
+                self.reading.fault(text.span, "tenant.domains", problem, "write it once");
+                continue;
+            }
+            hosts.push(WrittenHost { host, span: text.span });
+        }
+        hosts
+    }
+
+    fn list(&self, table: &mut Table<'_, '_>, folder: &Path) -> Option<Written<PathBuf>> {
+        let text = table.text("domains_file")?;
+        if text.value.is_empty() || text.value.contains('\0') {
+            let remedy = "write the path of a file with one domain a line, relative to this file";
+            self.reading.fault(text.span, &table.key("domains_file"), "this is not a path", remedy);
+            return None;
+        }
+        Some(Written { value: folder.join(text.value), span: text.span })
+    }
+
+    fn tenant_policy(&mut self, table: &mut Table<'_, '_>) -> DraftPolicy {
+        if !table.has("policy") {
+            let _ = table.text("policy");
+            return self.policy(table).map_or(DraftPolicy::Faulty, DraftPolicy::Own);
+        }
+        let named = table.text("policy");
+        for key in ["mode", "mx", "max_age"] {
+            if table.has(key) {
+                let problem = format!("the tenant has a named policy and its own {key}");
+                let remedy = "keep one of the two: policy = \"…\", or mode, mx and max_age";
+                self.reading.fault(table.span_of(key), &table.key(key), problem, remedy);
+            }
+        }
+        let _ = (table.text("mode"), table.texts("mx"), table.duration("max_age", MAX_AGE));
+        named.map_or(DraftPolicy::Faulty, DraftPolicy::Named)
+    }
+
+    /// `[policies.*]`: the policies by name, and a draft for each that lists its own domains.
+    pub(super) fn policies(
+        &mut self,
+        table: Option<Table<'_, '_>>,
+    ) -> (HashMap<String, NamedPolicy>, Vec<Draft>, bool) {
+        let mut policies = HashMap::new();
+        let mut drafts = Vec::new();
+        let mut complete = true;
+        for (name, mut table) in table.map(Table::named_tables).unwrap_or_default() {
+            let before = self.reading.faults_so_far();
+            let id = TenantId::parse(&name.value);
+            if id.is_none() {
+                let problem = format!("{} is not a policy's name", quoted(&name.value));
+                let remedy = "use 1 to 64 of A-Z a-z 0-9 . _ -";
+                self.reading.fault(name.span, "policies", problem, remedy);
+            }
+            let policy = self.policy(&mut table);
+            let has_list = table.has("domains_file");
+            let list = self.folder.and_then(|folder| self.list(&mut table, folder));
+            table.finish();
+            let good = self.reading.faults_so_far() == before;
+            if has_list {
+                let by_name = DraftPolicy::Named(name.clone());
+                match id {
+                    Some(id) => drafts.push(Draft {
+                        id,
+                        span: name.span,
+                        hosts: Vec::new(),
+                        list,
+                        policy: by_name,
+                        good,
+                    }),
+                    None => complete = false,
+                }
+            }
+            policies.insert(name.value, NamedPolicy { span: name.span, policy: policy.filter(|_| good) });
+        }
+        (policies, drafts, complete)
+    }
+
+    /// `mode`, `mx` and `max_age` of a table; `None` when there was a fault.
+    fn policy(&mut self, table: &mut Table<'_, '_>) -> Option<Arc<RenderedPolicy>> {
+        let before = self.reading.faults_so_far();
+        let span = table.span();
+        let mode = self.mode(table);
+        let mx_span = table.span_of("mx");
+        let mx = self.mx(table);
+        let age = table.duration("max_age", MAX_AGE);
+        let age_span = age.as_ref().map_or(span, |age| age.span);
+        let seconds = age.map_or(MaxAge::WEEK.seconds().into(), |age| age.value.as_secs());
+        let max_age = MaxAge::from_seconds(seconds).ok()?;
+        if self.reading.faults_so_far() > before {
+            return None;
+        }
+        if mode == Mode::None && mx.is_empty() {
+            let problem = "the policy of mode none has no mx";
+            let remedy = "keep the mx lines: some senders refuse a none policy without, and go on enforcing";
+            self.reading.warning(mx_span, &table.key("mx"), problem, remedy);
+        }
+        if mode == Mode::Enforce && max_age < MaxAge::WEEK {
+            let problem = "max_age is below a week in mode enforce";
+            let remedy = "write \"1w\" or more, or senders forget the policy between two mails";
+            self.reading.warning(age_span, &table.key("max_age"), problem, remedy);
+        }
+        let policy = match Policy::new(mode, mx, max_age) {
+            Ok(policy) => policy,
+            Err(error) => {
+                let remedy = "list the MX hosts of the domains, such as mx = [\"mx1.example.net\"]";
+                self.reading.fault(mx_span, &table.key("mx"), error.to_string(), remedy);
+                return None;
+            }
+        };
+        match self.interner.rendered(policy) {
+            Ok(rendered) => Some(rendered),
+            Err(error) => {
+                let remedy = "report it; the last good policy is served meanwhile";
+                self.reading.fault(span, &table.key("mode"), error.to_string(), remedy);
+                None
+            }
+        }
+    }
+
+    fn mode(&self, table: &mut Table<'_, '_>) -> Mode {
+        let Some(text) = table.text("mode") else { return Mode::Testing };
+        if let Some(mode) = Mode::from_keyword(&text.value) {
+            return mode;
+        }
+        let modes = [Mode::Enforce, Mode::Testing, Mode::None].map(Mode::as_str);
+        let lower = text.value.to_lowercase();
+        let like = modes.into_iter().find(|mode| strsim::jaro_winkler(mode, &lower) > 0.85);
+        let remedy = match like {
+            Some(mode) => format!("did you mean \"{mode}\"?"),
+            None => "write \"testing\", \"enforce\" or \"none\"".to_owned(),
+        };
+        let problem = format!("{} is not a mode", quoted(&text.value));
+        self.reading.fault(text.span, &table.key("mode"), problem, remedy);
+        Mode::Testing
+    }
+
+    fn mx(&self, table: &mut Table<'_, '_>) -> Vec<MxPattern> {
+        let key = table.key("mx");
+        let mut patterns: Vec<MxPattern> = Vec::new();
+        for text in table.texts("mx").map(|texts| texts.value).unwrap_or_default() {
+            let pattern = match MxPattern::from_user(&text.value) {
+                Ok(pattern) => pattern,
+                Err(error) => {
+                    let (problem, remedy) = pattern_fault(&text.value, error);
+                    self.reading.fault(text.span, &key, problem, remedy);
+                    continue;
+                }
+            };
+            let shown = quoted(&text.value);
+            if pattern.is_wildcard() && pattern.name().is_shared_hosting_suffix() {
+                let problem = format!("mx {shown} covers hosts of strangers: anyone can have a name there");
+                self.reading.warning(text.span, &key, problem, "name the MX hosts one by one");
+            } else if pattern.is_wildcard() && pattern.name().is_public_suffix() {
+                let problem = format!("mx {shown} is a wildcard at a public suffix: it covers everybody");
+                self.reading.fault(text.span, &key, problem, WILDCARD_REMEDY);
+                continue;
+            }
+            if patterns.contains(&pattern) {
+                let problem = format!("mx {shown} is listed twice");
+                self.reading.warning(text.span, &key, problem, "write it once");
+                continue;
+            }
+            patterns.push(pattern);
+        }
+        patterns
+    }
+}
+
+/// What a tenant may set as max_age (P-07).
+const MAX_AGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(86_400)..=Duration::from_secs(31_557_600);
+const WILDCARD_REMEDY: &str = "write a wildcard below a domain of one owner, such as \"*.mail.example.net\"";
+
+/// Says what is wrong with an MX host pattern, and what would be right.
+fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    if text.len() > name.len() && error == PatternError::Name(NameError::SingleLabel) {
+        let problem = format!("mx {} is a wildcard at a public suffix: it covers everybody", quoted(text));
+        return (problem, WILDCARD_REMEDY.to_owned());
+    }
+    let remedy = match error {
+        PatternError::Wildcard => "a pattern is a host name or one leading \"*.\" (RFC 8461 §3.2)".to_owned(),
+        PatternError::TrailingDot => format!("write {}", quoted(text.trim_end_matches('.'))),
+        PatternError::Name(NameError::IpAddress) => {
+            "write the MX host's name, as in its MX record".to_owned()
+        }
+        PatternError::Name(NameError::Character(' ' | ',' | ';' | '\t')) => {
+            "write one host name a string, without preference number".to_owned()
+        }
+        PatternError::Name(NameError::Character(':' | '/' | '@')) => {
+            "write the host name alone, without scheme, port or mailbox".to_owned()
+        }
+        PatternError::Name(NameError::SingleLabel) => {
+            "write the full name, such as \"mx1.example.net\"".to_owned()
+        }
+        PatternError::Name(_) => "write an MX host's name, or \"*.\" and a domain".to_owned(),
+    };
+    (format!("mx {} {error}", quoted(text)), remedy)
+}
+
+/// Reads a policy domain; leaves a fault when it is none.
+fn read_host(reading: &Reading<'_>, text: &Written<&str>, key: &str) -> Option<PolicyHost> {
+    let host = DomainName::from_user(text.value).and_then(|domain| Ok((PolicyHost::of(&domain)?, domain)));
+    let (host, domain) = match host {
+        Ok(host) => host,
+        Err(error) => {
+            let remedy = match error {
+                NameError::IpAddress => "write the domain behind the @ of mail addresses, not an address",
+                NameError::Character('*') => "write each policy domain out: a policy covers no sub-domains",
+                NameError::Character('@') => "write only what stands behind the @",
+                _ => "write the domain as it stands behind the @ of mail addresses",
+            };
+            reading.fault(text.span, key, format!("domain {} {error}", quoted(text.value)), remedy);
+            return None;
+        }
+    };
+    if domain.as_str().starts_with("mta-sts.") {
+        let problem = format!("domain {} looks like a policy host", quoted(text.value));
+        let remedy = "write the mail domain; \"mta-sts.\" is put in front of it by itself";
+        reading.warning(text.span, key, problem, remedy);
+    }
+    if domain.is_public_suffix() {
+        let problem = format!("domain {} is a public suffix: nobody's own", quoted(text.value));
+        reading.warning(text.span, key, problem, "check the spelling");
+    }
+    Some(host)
+}
+
+/// Warns where a wildcard covers every sub-domain of a policy domain itself: whoever gets a host
+/// there may then take its mail (P-19).
+fn warn_of_own_subdomains(reading: &Reading<'_>, policy: &RenderedPolicy, hosts: &[WrittenHost]) {
+    for WrittenHost { host, span } in hosts {
+        if let Some(problem) = own_subdomains(policy, host) {
+            reading.warning(*span, "tenant.domains", problem, "name the MX hosts one by one");
+        }
+    }
+}
+
+/// What is unwise about `policy` for `host`, if anything.
+pub(super) fn own_subdomains(policy: &RenderedPolicy, host: &PolicyHost) -> Option<String> {
+    let domain = host.as_str().get("mta-sts.".len()..)?;
+    let covers = |pattern: &&MxPattern| pattern.is_wildcard() && pattern.name().as_str() == domain;
+    let pattern = policy.policy().mx().iter().find(covers)?;
+    Some(format!("mx \"{pattern}\" covers every host below the policy domain itself"))
+}
