@@ -1,8 +1,9 @@
 //! `mta-stsd check`: what a reload would say of the configuration.
 
 use super::{CONFIG, ConfigArg, DONE};
-use crate::{clock::Clock, reload::Reloader, snapshot::SharedSnapshot};
+use crate::{clock::Clock, config::Fault, reload::Reloader, snapshot::SharedSnapshot};
 use clap::Args;
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -16,9 +17,35 @@ pub(super) struct CheckArgs {
     deny_warnings: bool,
 }
 
-pub(super) fn run(_args: &CheckArgs) -> u8 {
-    let _ = (CONFIG, DONE);
-    let _ = (Clock::System, SharedSnapshot::default());
-    let _ = Reloader::new;
-    todo!("joined with the reload room")
+/// `check --json`; fields are added, never renamed.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    /// Whether the check passed.
+    accepted: bool,
+    /// Domains that would be served by a daemon that starts with these files.
+    domains: usize,
+    /// What holds something back.
+    faults: &'a [Fault],
+    /// What is unwise.
+    warnings: &'a [Fault],
+}
+
+pub(super) fn run(args: &CheckArgs) -> u8 {
+    let snapshot = SharedSnapshot::default();
+    let mut reloader = Reloader::new(args.config.path.clone(), snapshot.clone(), Clock::System);
+    let report = reloader.reload();
+    let accepted = report.faults.is_empty() && (report.warnings.is_empty() || !args.deny_warnings);
+    let domains = snapshot.load().len();
+    if args.json {
+        let verdict = Verdict { accepted, domains, faults: &report.faults, warnings: &report.warnings };
+        match serde_json::to_string_pretty(&verdict) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("mta-stsd: {error}"),
+        }
+    } else {
+        eprint!("{}{}", super::rendered(&report.faults), super::rendered(&report.warnings));
+        let (faults, warnings) = (report.faults.len(), report.warnings.len());
+        eprintln!("{}: {domains} domains to serve, {faults} faults, {warnings} warnings", args.config.path.display());
+    }
+    if accepted { DONE } else { CONFIG }
 }

@@ -13,8 +13,9 @@ mod records;
 mod serve;
 mod status;
 
+use crate::config::Fault;
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 /// Ended well.
 const DONE: u8 = 0;
@@ -73,6 +74,12 @@ pub fn run() -> ExitCode {
         Command::Records(args) => records::run(&args),
     };
     code.into()
+}
+
+/// Faults as a person reads them; coloured when standard error is a terminal.
+fn rendered(faults: &[Fault]) -> String {
+    let colour = std::io::stderr().is_terminal();
+    faults.iter().map(|fault| fault.render(colour) + "\n").collect()
 }
 
 /// A runtime for one question on the local socket.

@@ -28,7 +28,7 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
     let snapshot = SharedSnapshot::default();
     let mut reloader = Reloader::new(args.config.path.clone(), snapshot.clone(), Clock::System);
     if let Err(refused) = reloader.first() {
-        eprint!("{}", refused.rendered());
+        eprint!("{}", super::rendered(&refused.faults));
         return CONFIG;
     }
     let snapshot = snapshot.load();

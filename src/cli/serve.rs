@@ -6,8 +6,7 @@ use crate::{
     logging::{self, Format, chain},
 };
 use clap::Args;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use std::time::Duration;
 use tracing::{error, info};
 
 /// How long blocking work (a slow disk) may hold the end up.
@@ -44,18 +43,17 @@ pub(super) fn run(args: &ServeArgs) -> u8 {
 }
 
 async fn serve(args: &ServeArgs) -> u8 {
-    let reload_wanted = Arc::new(Notify::new());
-    let mut signals = match Signals::install(Arc::clone(&reload_wanted)) {
+    let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
             error!(%error, "signals could not be handled");
             return FAILED;
         }
     };
-    let daemon = match Daemon::start(&args.config.path, reload_wanted, StandIns::default()).await {
+    let daemon = match Daemon::start(&args.config.path, StandIns::default()).await {
         Ok(daemon) => daemon,
         Err(StartError::Refused(refused)) => {
-            eprint!("{}", refused.rendered());
+            eprint!("{}", super::rendered(&refused.faults));
             error!(file = %args.config.path.display(), "config refused");
             return CONFIG;
         }

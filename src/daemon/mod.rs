@@ -8,46 +8,54 @@ mod signals;
 mod supervisor;
 mod systemd;
 
-pub use signals::Signals;
+pub use signals::{Signal, Signals};
 
 use crate::{
     acme::{AcmeAuthority, InternalAuthority, Scheduler, SchedulerParts, authority::Authority},
     admin::{AdminServer, Sources},
-    certificate::{CertificateTable, ChallengeTable},
+    certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Directory, Server},
     cross_check::CrossCheck,
-    dns::{HickoryLookup, Lookup},
+    dns::{self, HickoryLookup, Lookup},
     https::PolicyServer,
-    listening::{BindError, bind},
-    reload::{Refused, Reloader, Watch},
+    listening::{BindError, bind_all},
+    reload::{Refused, ReloadReport, ReloadRequest, Reloader},
     snapshot::SharedSnapshot,
     storage::{MasterKey, SqliteStorage, Storage, StorageError},
 };
 use std::{
-    io,
-    net::SocketAddr,
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use supervisor::Supervisor;
-use tokio::{net::TcpListener, sync::Notify};
-use tracing::{error, info};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
+use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
 const INTERNAL_ROOT_FILE: &str = "internal-root.pem";
+/// What parts may take for themselves after connections have drained.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Reloads asked for that wait for the one under way; more would all see the same files.
+const RELOADS_WAITING: usize = 4;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The server part of the configuration has faults.
     #[error("the configuration was refused")]
-    Refused(Box<Refused>),
+    Refused(#[source] Refused),
     /// The store cannot be used.
     #[error("the store in {} cannot be used", .0.display())]
     Store(PathBuf, #[source] StorageError),
     /// A socket cannot be bound.
-    #[error(transparent)]
+    #[error("a socket cannot be used")]
     Bind(#[from] BindError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
@@ -60,7 +68,7 @@ pub enum StartError {
     },
 }
 
-/// Stand-ins for the world, for tests; a `None` takes the real thing.
+/// Stand-ins for the world, for tests; `None` takes the real thing.
 #[derive(Default)]
 pub struct StandIns {
     /// Who signs.
@@ -69,27 +77,28 @@ pub struct StandIns {
     pub lookup: Option<Arc<dyn Lookup>>,
 }
 
+/// How the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As asked, everything drained or cut at its deadline.
+    Stopped,
+    /// A part ended by itself.
+    Failed,
+    /// A second signal did not wait for the rest.
+    AtOnce,
+}
+
 /// A running daemon.
 pub struct Daemon {
     supervisor: Supervisor,
-    server: Server,
-    policy_server: PolicyServer,
-    /// Addresses bound, with the ports the system chose.
-    addresses: Addresses,
-    /// What is served.
+    storage: Arc<SqliteStorage>,
     snapshot: SharedSnapshot,
-    reload_wanted: Arc<Notify>,
-    /// Where clients find the internal authority's root, when it signs.
+    challenges: ChallengeTable,
+    reload: mpsc::Sender<ReloadRequest>,
+    drain_timeout: Duration,
+    https: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
-}
-
-/// Where the daemon listens.
-#[derive(Clone, Debug, Default)]
-pub struct Addresses {
-    /// HTTPS.
-    pub https: Vec<SocketAddr>,
-    /// Plain HTTP.
-    pub http: Vec<SocketAddr>,
 }
 
 impl Daemon {
@@ -102,90 +111,243 @@ impl Daemon {
     pub async fn start(main_file: &Path, stand_ins: StandIns) -> Result<Self, StartError> {
         let clock = Clock::System;
         let snapshot = SharedSnapshot::default();
-        let reload_wanted = Arc::new(Notify::new());
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
-        let server = reloader.first().map_err(|refused| StartError::Refused(Box::new(refused)))?;
+        let (server, report) = reloader.first().map_err(StartError::Refused)?;
+        report.log();
 
-        let storage: Arc<dyn Storage> = Arc::new(open_store(&server).await?);
-        let certificates = CertificateTable::new(
-            Arc::clone(&storage) as Arc<dyn crate::certificate::CertificateSource>,
-            server.limits.certificates_in_memory,
-        );
+        let storage = Arc::new(open_store(&server).await?);
+        let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
+        let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
+        let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
         let (authority, internal_root) = match stand_ins.authority {
             Some(authority) => (authority, None),
-            None => authority(&server, &storage, clock).await?,
+            None => authority(&server, &port, clock).await?,
         };
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
             None => Arc::new(HickoryLookup::new(&dns_settings(&server)).map_err(part("the resolver"))?),
         };
-
-        let https = bind_all(&server.listen.https, "listen.https")?;
-        let http = bind_all(&server.listen.http, "listen.http")?;
+        let https = bind_all("listen.https", &server.listen.https)?;
+        let http = bind_all("listen.http", &server.listen.http)?;
         let admin = AdminServer::bind(&server.admin.socket).map_err(part("the status socket"))?;
-        let addresses = Addresses { https: local_addresses(&https), http: local_addresses(&http) };
+        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
+
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
-        let policy_server =
-            PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
+        let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
         for listener in https {
-            let (policy_server, stop) = (policy_server.clone(), stop.clone());
-            supervisor.start("https", async move { policy_server.run_https(listener, stop).await });
+            let (policies, stop) = (policies.clone(), stop.clone());
+            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
         }
         for listener in http {
-            let (policy_server, stop) = (policy_server.clone(), stop.clone());
-            supervisor.start("http", async move { policy_server.run_http(listener, stop).await });
+            let (policies, stop) = (policies.clone(), stop.clone());
+            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
         }
 
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
-            challenges,
-            storage: Arc::clone(&storage),
+            challenges: challenges.clone(),
+            storage: Arc::clone(&port),
             authority,
             clock,
             settings: server.acme.clone(),
         });
-        let acme_status = scheduler.status();
+        let acme = scheduler.status();
         supervisor.start("acme", scheduler.run(stop.clone()));
 
-        let cross_check = CrossCheck::new(
+        let checks = CrossCheck::new(
             snapshot.clone(),
             lookup,
-            Arc::clone(&storage),
+            port,
             clock,
             server.cross_check.clone(),
             server.dns.lookups_at_once,
         );
-        let cross_check_status = cross_check.status();
+        let cross_check = checks.status();
         if server.cross_check.enabled {
-            supervisor.start("cross_check", cross_check.run(stop.clone()));
+            supervisor.start("cross_check", checks.run(stop.clone()));
         }
 
         let reload_status = reloader.status();
-        let watch = Watch::new(reloader, Arc::clone(&reload_wanted));
-        supervisor.start("reload", watch.run(stop.clone()));
+        let (reload, requests) = mpsc::channel(RELOADS_WAITING);
+        supervisor.start("reload", reloader.run(requests, stop.clone()));
 
-        let sources = Sources {
-            snapshot: snapshot.clone(),
-            acme: acme_status,
-            cross_check: cross_check_status,
-            reload: reload_status,
-            clock,
-        };
+        let sources = Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock };
         supervisor.start("admin", admin.run(sources, stop));
-        supervisor.start("systemd", systemd::follow(snapshot.subscribe(), snapshot.clone()));
 
-        for address in &addresses.https {
+        for address in &https_at {
             info!(%address, "listening for https");
         }
-        for address in &addresses.http {
+        for address in &http_at {
             info!(%address, "listening for http");
         }
-        Ok(Self { supervisor, server, policy_server, addresses, snapshot, reload_wanted, internal_root })
+        Ok(Self {
+            supervisor,
+            storage,
+            snapshot,
+            challenges,
+            reload,
+            drain_timeout: server.limits.drain_timeout,
+            https: https_at,
+            http: http_at,
+            internal_root,
+        })
     }
+
+    /// HTTPS addresses, with the ports the system chose.
+    pub fn https(&self) -> &[SocketAddr] {
+        &self.https
+    }
+
+    /// Plain HTTP addresses, with the ports the system chose.
+    pub fn http(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// The challenge answers that are up, for tests that play the authority.
+    pub fn challenges(&self) -> &ChallengeTable {
+        &self.challenges
+    }
+
+    /// The command that fetches a policy from this daemon as a sender would; only under the internal
+    /// authority, whose root nobody else trusts.
+    pub fn curl_line(&self) -> Option<String> {
+        let root = self.internal_root.as_ref()?;
+        let snapshot = self.snapshot.load();
+        let host = snapshot.iter().map(|(host, _)| host).min()?;
+        let mut at = *self.https.first()?;
+        match at {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        let root = root.display().to_string().replace('\'', r"'\''");
+        Some(format!("curl --cacert '{root}' --connect-to ::{at} https://{host}/.well-known/mta-sts.txt"))
+    }
+
+    /// Runs until a signal or a failed part, then drains; the daemon is gone afterwards.
+    pub async fn run(mut self, signals: &mut Signals) -> Ended {
+        let mut generation = self.snapshot.subscribe();
+        let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
+        systemd::ready(&self.snapshot.load());
+        info!(domains = self.snapshot.load().len(), "ready");
+        let ended = loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Reload => {
+                        info!("reload requested");
+                        systemd::reloading();
+                        reloading = self.request_reload();
+                    }
+                    Signal::Stop(name) => {
+                        info!(signal = name, "stop requested, a second signal ends at once");
+                        break Ended::Stopped;
+                    }
+                },
+                () = finished(&mut reloading), if reloading.is_some() => {
+                    reloading = None;
+                    systemd::ready(&self.snapshot.load());
+                }
+                Ok(()) = generation.changed() => systemd::status(&self.snapshot.load()),
+                part = self.supervisor.failed() => {
+                    error!(part, "stopping because a part ended");
+                    break Ended::Failed;
+                }
+            }
+        };
+        systemd::stopping();
+        tokio::select! {
+            _ = self.supervisor.stop(self.drain_timeout + STOP_GRACE) => {
+                self.storage.close().await;
+                ended
+            }
+            name = signals.next_stop() => {
+                warn!(signal = name, "second signal, ending without draining");
+                Ended::AtOnce
+            }
+        }
+    }
+
+    /// Asks for a reload; `None` when enough of them wait already and will see the same files.
+    fn request_reload(&self) -> Option<oneshot::Receiver<ReloadReport>> {
+        let (request, report) = oneshot::channel();
+        self.reload.try_send(request).is_ok().then_some(report)
+    }
+}
+
+async fn finished(reloading: &mut Option<oneshot::Receiver<ReloadReport>>) {
+    if let Some(report) = reloading {
+        // An error means that the reloader has gone, which the supervisor reports.
+        let _ = report.await;
+    }
+}
+
+fn part<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl Fn(E) -> StartError {
+    move |source| StartError::Part { what, source: source.into() }
+}
+
+fn say_left(left: usize) {
+    if left > 0 {
+        warn!(connections = left, "connections cut at the drain deadline");
+    }
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
+    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose();
+    let key = key.map_err(part("the master key (store.key_file)"))?;
+    let folder = &server.store.directory;
+    SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
+}
+
+fn dns_settings(server: &Server) -> dns::Settings {
+    let dns = &server.dns;
+    dns::Settings {
+        servers: dns.servers.clone(),
+        timeout: dns.timeout,
+        retries: dns.retries,
+        lookups_at_once: dns.lookups_at_once,
+    }
+}
+
+/// The configured authority, and where its root is when it is the internal one.
+async fn authority(
+    server: &Server,
+    storage: &Arc<dyn Storage>,
+    clock: Clock,
+) -> Result<(Arc<dyn Authority>, Option<PathBuf>), StartError> {
+    match &server.acme.directory {
+        Directory::Url(url) => {
+            let acme = AcmeAuthority::new(url, &server.acme, Arc::clone(storage), clock)
+                .map_err(part("the authority's trusted roots (acme.root_file)"))?;
+            Ok((Arc::new(acme), None))
+        }
+        Directory::Internal => {
+            let lifetime = server.acme.internal_lifetime;
+            let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
+                .await
+                .map_err(part("the internal authority"))?;
+            let file = server.store.directory.join(INTERNAL_ROOT_FILE);
+            if let Err(error) = write_if_other(&file, internal.root_pem()) {
+                warn!(%error, file = %file.display(), "internal root not written");
+            }
+            Ok((Arc::new(internal), Some(file)))
+        }
+    }
+}
+
+/// Writes a public file unless it already says the same.
+fn write_if_other(file: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write(file, text)
 }

@@ -1,60 +1,54 @@
 //! TERM and INT stop the daemon, a second one ends it at once, HUP reloads the configuration.
 
-use std::{io, sync::Arc};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::Notify,
-};
-use tracing::{info, warn};
+use std::io;
+use tokio::signal::unix::{self, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Read the configuration again.
+    Reload,
+    /// Stop; the signal's name.
+    Stop(&'static str),
+}
 
 /// The signals the daemon listens to; installed before anything else so that none is missed.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    /// Told at every HUP.
-    reload: Arc<Notify>,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
 }
 
 impl Signals {
-    /// Installs the handlers; `reload` is told at every HUP.
+    /// Installs the handlers.
     ///
     /// # Errors
     ///
-    /// When the operating system refuses a handler.
-    pub fn install(reload: Arc<Notify>) -> io::Result<Self> {
+    /// When the operating system refuses one.
+    pub fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            reload,
         })
     }
 
-    /// Waits for TERM or INT, passing every HUP on.
-    pub async fn stop_requested(&mut self) {
-        loop {
-            let name = tokio::select! {
-                _ = self.terminate.recv() => "TERM",
-                _ = self.interrupt.recv() => "INT",
-                _ = self.hang_up.recv() => {
-                    info!(signal = "HUP", "reload requested");
-                    self.reload.notify_one();
-                    continue;
-                }
-            };
-            info!(signal = name, "stop requested; a second signal ends at once");
-            return;
+    /// Waits for the next signal. Dropping the future loses none.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop("TERM"),
+            _ = self.interrupt.recv() => Signal::Stop("INT"),
+            _ = self.hang_up.recv() => Signal::Reload,
         }
     }
 
-    /// Waits for a second TERM or INT while the daemon drains.
-    pub async fn impatience(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for the next TERM or INT and names it.
+    pub async fn next_stop(&mut self) -> &'static str {
+        loop {
+            if let Signal::Stop(name) = self.next().await {
+                return name;
+            }
         }
-        warn!("second signal; ending without draining");
     }
 }

@@ -8,8 +8,16 @@ use tracing::debug;
 
 /// Start-up or a reload is finished.
 pub fn ready(snapshot: &Snapshot) {
-    let status = format!("generation {}, {} policy hosts", snapshot.generation(), snapshot.len());
-    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&in_one_line(snapshot))]);
+}
+
+/// What is served has changed.
+pub fn status(snapshot: &Snapshot) {
+    tell(&[NotifyState::Status(&in_one_line(snapshot))]);
+}
+
+fn in_one_line(snapshot: &Snapshot) -> String {
+    format!("generation {}, {} policy hosts", snapshot.generation(), snapshot.len())
 }
 
 /// The configuration is being read again; `Type=notify-reload` wants the moment with it.

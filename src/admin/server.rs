@@ -1,0 +1,229 @@
+//! The status socket: a unix socket of mode 0600 that answers `GET /status.json`.
+
+use super::status::{
+    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadReport, Summary,
+};
+use crate::{
+    acme::AcmeStatus,
+    clock::Clock,
+    cross_check::{CrossCheckStatus, Severity},
+    name::{DomainName, PolicyHost},
+    policy::Mode,
+    reload::ReloadStatus,
+    snapshot::{HostedPolicy, SharedSnapshot, Snapshot, records_to_publish},
+};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+/// Where the answers come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What is served.
+    pub snapshot: SharedSnapshot,
+    /// Certificates and orders.
+    pub acme: AcmeStatus,
+    /// Findings.
+    pub cross_check: CrossCheckStatus,
+    /// Edits.
+    pub reload: ReloadStatus,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// The status socket, bound.
+#[derive(Debug)]
+pub struct AdminServer {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminServer {
+    /// Binds the socket at `path` with mode 0600; a socket that a dead daemon left is replaced.
+    ///
+    /// # Errors
+    ///
+    /// When another daemon answers there, something else than a socket stands there, or the folder
+    /// cannot be written.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        remove_left_behind(path)?;
+        // The process's umask already keeps others out between these two calls.
+        let listener = UnixListener::bind(path).map_err(|e| named(path, &e))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Answers until `stop`, then takes the socket away.
+    pub async fn run(self, sources: Sources, stop: CancellationToken) {
+        info!(socket = %self.path.display(), "answering status questions");
+        let router = Router::new().route("/status.json", get(status)).with_state(sources);
+        let served = axum::serve(self.listener, router)
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .await;
+        if let Err(error) = served {
+            error!(%error, "status socket failed");
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            debug!(%error, "status socket not removed");
+        }
+    }
+}
+
+fn remove_left_behind(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        let problem = format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        let problem = format!("another daemon answers at {}; stop it, or set admin.socket", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, problem));
+    }
+    fs::remove_file(path)
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    let problem = format!("{}: {error}; its folder must exist and be ours (admin.socket)", path.display());
+    io::Error::new(error.kind(), problem)
+}
+
+#[derive(Deserialize)]
+struct Question {
+    domain: Option<String>,
+}
+
+async fn status(
+    State(sources): State<Sources>,
+    Query(question): Query<Question>,
+) -> Result<Json<Overview>, StatusCode> {
+    let snapshot = sources.snapshot.load_full();
+    let now = sources.clock.now();
+    let domain = question.domain.as_deref().map(DomainName::from_user).transpose();
+    let domain = domain.map_err(|_| StatusCode::BAD_REQUEST)?;
+    // A walk over a large fleet takes milliseconds; handshakes must not wait behind it.
+    let gathered = tokio::task::spawn_blocking(move || gather(&sources, &snapshot, domain.as_ref(), now));
+    gathered.await.map(Json).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, now: Timestamp) -> Overview {
+    let mut summary = Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
+    let mut troubled = Vec::new();
+    for (host, hosted) in snapshot.iter() {
+        match hosted.policy.policy().mode() {
+            Mode::Enforce => summary.enforce += 1,
+            Mode::Testing => summary.testing += 1,
+            Mode::None => summary.none += 1,
+        }
+        let certificate = sources.acme.of(host);
+        let valid = certificate.not_after.is_some_and(|not_after| not_after > now);
+        let failing = certificate.last_failure.is_some();
+        let serious = has_serious_finding(&sources.cross_check, host);
+        summary.without_certificate += usize::from(!valid);
+        summary.orders_failing += usize::from(failing);
+        summary.findings_serious += usize::from(serious);
+        if !valid || failing || serious || snapshot.len() <= Overview::DOMAINS_MAX {
+            troubled.push((host, hosted));
+        }
+    }
+    let mut chosen = match domain {
+        None => troubled,
+        Some(domain) => snapshot
+            .iter()
+            .filter(|(host, _)| PolicyHost::of(domain).is_ok_and(|wanted| wanted == **host))
+            .collect(),
+    };
+    chosen.sort_by_key(|(host, _)| *host);
+    let omitted = chosen.len().saturating_sub(Overview::DOMAINS_MAX);
+    chosen.truncate(Overview::DOMAINS_MAX);
+    Overview {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        summary,
+        reload: reload_report(&sources.reload),
+        troubles: troubles(&sources.acme),
+        domains: chosen.into_iter().map(|(host, hosted)| report(sources, snapshot, host, hosted)).collect(),
+        domains_omitted: omitted,
+    }
+}
+
+fn has_serious_finding(cross_check: &CrossCheckStatus, host: &PolicyHost) -> bool {
+    cross_check
+        .of(&host.domain())
+        .is_some_and(|status| status.findings.iter().any(|known| known.finding.severity >= Severity::Error))
+}
+
+fn troubles(acme: &AcmeStatus) -> Vec<String> {
+    let overview = acme.overview();
+    let mut troubles = Vec::new();
+    if let Some(pause) = &overview.pause {
+        troubles.push(format!("no orders until {}: {}", pause.until, pause.detail));
+    }
+    if let Some(trouble) = &overview.storage_trouble {
+        troubles.push(format!("no orders while the store cannot be written: {trouble}"));
+    }
+    if overview.unsaved > 0 {
+        troubles.push(format!("{} certificates are served but could not be stored yet", overview.unsaved));
+    }
+    troubles
+}
+
+fn reload_report(reload: &ReloadStatus) -> ReloadReport {
+    let state = reload.load();
+    let refused = state.faults.iter().filter(|fault| fault.holds_back());
+    ReloadReport {
+        served_since: state.since,
+        refused: refused.map(|fault| fault.render(false) + "\n").collect(),
+        needs_restart: state.needs_restart.clone(),
+    }
+}
+
+fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &HostedPolicy) -> DomainReport {
+    let domain = host.domain();
+    let certificate = sources.acme.of(host);
+    let checked = sources.cross_check.of(&domain).unwrap_or_default();
+    let held = certificate.not_after.zip(certificate.renew_at).zip(certificate.authority);
+    DomainReport {
+        tenant: hosted.tenant.to_string(),
+        mode: hosted.policy.policy().mode().to_string(),
+        policy_id: hosted.policy.id().to_string(),
+        policy: String::from_utf8_lossy(hosted.policy.body()).into_owned(),
+        records: records_to_publish(host, hosted, snapshot.publish()),
+        certificate: held.map(|((not_after, renew_at), authority)| CertificateStatus {
+            not_after,
+            renew_at,
+            authority,
+        }),
+        failure: certificate.last_failure.map(|failure| FailureReport {
+            kind: failure.kind,
+            detail: failure.detail,
+            attempts: failure.attempts,
+            retry_at: failure.retry_at,
+        }),
+        ordering: certificate.in_flight,
+        findings: checked
+            .findings
+            .iter()
+            .map(|known| FindingReport {
+                code: known.finding.code.as_str().to_owned(),
+                severity: known.finding.severity.as_str().to_owned(),
+                remedy: known.finding.remedy(&domain),
+                since: known.since,
+            })
+            .collect(),
+        checked_at: checked.checked_at,
+        answered_at: checked.answered_at,
+        domain: domain.to_string(),
+    }
+}
