@@ -11,7 +11,7 @@ mod server;
 mod source;
 mod tenants;
 
-pub use check::{Outcome, Previous, check};
+pub use check::{Outcome, Previous, Tenants, check};
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 
