@@ -41,8 +41,11 @@ use tracing::{debug, warn};
 pub use super::transport::UnreadableRoots;
 
 /// How often a step is repeated when the authority will not take our nonces. The library tries each
-/// step three times by itself, so even an authority that turns down nine of ten is got through.
-const NONCE_REPEATS: u32 = 20;
+/// request three times by itself, so even an authority that turns down nine of ten is got through.
+const NONCE_REPEATS: u32 = 60;
+
+/// Between two repeats, so that an authority that takes no nonce at all is not flooded.
+const NONCE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Repeats a step while the authority answers badNonce (RFC 8555 §6.5), within [`NONCE_REPEATS`].
 macro_rules! insist {
@@ -50,7 +53,10 @@ macro_rules! insist {
         let mut repeats = 0;
         loop {
             match $step.await {
-                Err(error) if is_problem(&error, "badNonce") && repeats < NONCE_REPEATS => repeats += 1,
+                Err(error) if is_problem(&error, "badNonce") && repeats < NONCE_REPEATS => {
+                    repeats += 1;
+                    tokio::time::sleep(NONCE_PAUSE).await;
+                }
                 outcome => break outcome,
             }
         }
@@ -347,5 +353,27 @@ impl HttpClient for Transport {
             let response = transport.send(request).await.map_err(|error| Error::Other(Box::new(error)))?;
             Ok(BytesResponse::from(response.map(Full::new)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use x509_parser::{extensions::GeneralName, prelude::*};
+
+    // Standards A-14.
+    #[test]
+    fn a_request_names_the_host_once_and_has_no_common_name() {
+        let host = PolicyHost::from_full_name("mta-sts.example.com").unwrap();
+        let (request, key) = signing_request(&host).unwrap();
+        let (rest, request) = X509CertificationRequest::from_der(&request).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(request.certification_request_info.subject.iter_attributes().count(), 0);
+        let extensions: Vec<_> = request.requested_extensions().unwrap().collect();
+        let [ParsedExtension::SubjectAlternativeName(names)] = extensions[..] else {
+            panic!("{extensions:?}")
+        };
+        assert_eq!(names.general_names, [GeneralName::DNSName("mta-sts.example.com")]);
+        assert_ne!(key, signing_request(&host).unwrap().1, "every request has a fresh key");
     }
 }

@@ -11,7 +11,7 @@ use super::{
     file::{Reading, Written},
     server,
     source::{Source, Stamp},
-    tenants::{Draft, Interner, ListFile, NamedPolicy, TenantFile, Tenants},
+    tenants::{Draft, Interner, ListFile, NamedPolicy, TenantFile, TenantReader},
 };
 use crate::config::Limits;
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ impl MainFile {
             let tables = (root.tables("tenant"), root.table("policies"));
             root.finish();
             file.server = (reading.faults_so_far() == 0).then_some(server);
-            let mut tenants = Tenants { reading: &reading, interner, folder: Some(folder) };
+            let mut tenants = TenantReader { reading: &reading, interner, folder: Some(folder) };
             let (mut drafts, all_tenants) = tenants.read(tables.0);
             let (policies, listing, all_policies) = tenants.policies(tables.1);
             drafts.extend(listing);

@@ -11,7 +11,7 @@ mod server;
 mod source;
 mod tenants;
 
-pub use check::{Outcome, Previous, check};
+pub use check::{Outcome, Previous, Tenants, check};
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 
@@ -23,6 +23,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+/// The configuration that is read when none is named; `systemd/` and `Dockerfile` rely on it.
+pub const DEFAULT_FILE: &str = "/etc/mta-stsd/mta-stsd.toml";
 
 /// Everything outside tenants and policies: read at start, and compared at every reload so that a
 /// change that needs a restart is said.
@@ -62,6 +65,11 @@ pub struct Store {
     pub directory: PathBuf,
     /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
     pub key_file: Option<PathBuf>,
+}
+
+impl Store {
+    /// The folder when none is named; `systemd/` and `Dockerfile` rely on it.
+    pub const DEFAULT_DIRECTORY: &str = "/var/lib/mta-stsd";
 }
 
 /// `[acme]`: the authority that signs certificates.

@@ -104,7 +104,7 @@ impl TenantFile {
             let remedy = "take it away if its tenants are to go; a comment in it is enough to keep it";
             reading.fault(Span::default(), "", problem, remedy);
         }
-        let mut tenants = Tenants { reading: &reading, interner, folder: None };
+        let mut tenants = TenantReader { reading: &reading, interner, folder: None };
         let read = reading.parse().map(|mut root| {
             let read = tenants.read(root.tables("tenant"));
             root.finish();
@@ -176,14 +176,14 @@ impl ListFile {
 }
 
 /// Reads tenants and policies of one file.
-pub(super) struct Tenants<'a, 's> {
+pub(super) struct TenantReader<'a, 's> {
     pub(super) reading: &'a Reading<'s>,
     pub(super) interner: &'a mut Interner,
     /// The main file's folder; only the main file may name list files.
     pub(super) folder: Option<&'a Path>,
 }
 
-impl Tenants<'_, '_> {
+impl TenantReader<'_, '_> {
     /// The drafts of `[[tenant]]`, and whether every tenant could be told by name.
     pub(super) fn read(&mut self, tables: Vec<Table<'_, '_>>) -> (Vec<Draft>, bool) {
         let written = tables.len();

@@ -10,16 +10,25 @@ use crate::{
     name::PolicyHost,
     snapshot::{SharedSnapshot, Snapshot},
 };
-use rustls::{ServerConfig, server::ClientHello, sign::CertifiedKey};
+use rustls::{
+    Error::PeerIncompatible,
+    PeerIncompatible::SignatureAlgorithmsExtensionRequired,
+    ServerConfig,
+    server::{Acceptor, ClientHello},
+    sign::CertifiedKey,
+};
 use std::{error::Error, io, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
+use tokio_rustls::{StartHandshake, server::TlsStream};
 
 /// The protocol of TLS-ALPN-01 handshakes (RFC 8737 §6.2).
 const ACME_TLS_1: &[u8] = b"acme-tls/1";
+
+/// Octets read at a time until the ClientHello is whole; one with a post-quantum share has about 1,800.
+const CLIENT_HELLO_READ: usize = 2048;
 
 /// What a ClientHello asks for, as far as it decides anything.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +88,8 @@ pub(super) enum Ending {
     NoChallenge,
     /// The store could not say whether there is a certificate.
     Store(SourceError),
+    /// The client speaks TLS 1.1 or older (H-24).
+    OldTls,
     /// TLS failed, or the peer left; rustls has sent its alert.
     Tls(io::Error),
     /// The deadline passed.
@@ -91,12 +102,14 @@ impl Ending {
     /// The alert that tells the client (RFC 8446 §6.2, RFC 6066 §3, RFC 7301 §3.2); `None` when
     /// there is nothing to tell, or rustls has told it.
     fn alert(&self) -> Option<u8> {
+        const PROTOCOL_VERSION: u8 = 70;
         const INTERNAL_ERROR: u8 = 80;
         const UNRECOGNIZED_NAME: u8 = 112;
         const NO_APPLICATION_PROTOCOL: u8 = 120;
         match self {
             Self::NoSni | Self::UnknownName | Self::NoCertificate => Some(UNRECOGNIZED_NAME),
             Self::NoChallenge => Some(NO_APPLICATION_PROTOCOL),
+            Self::OldTls => Some(PROTOCOL_VERSION),
             Self::Store(_) => Some(INTERNAL_ERROR),
             Self::Challenge | Self::Tls(_) | Self::Late | Self::Shed => None,
         }
@@ -111,6 +124,7 @@ impl Ending {
             Self::NoCertificate => "no_certificate",
             Self::NoChallenge => "no_challenge",
             Self::Store(_) => "store_error",
+            Self::OldTls => "old_tls",
             Self::Tls(_) => "tls_error",
             Self::Late => "timeout",
             Self::Shed => "shed",
@@ -135,7 +149,7 @@ impl Ending {
             Self::NoCertificate => counters.no_certificate.add(),
             Self::NoChallenge => counters.no_challenge.add(),
             Self::Store(_) => counters.store_error.add(),
-            Self::Tls(_) => counters.tls_error.add(),
+            Self::OldTls | Self::Tls(_) => counters.tls_error.add(),
             Self::Late => counters.handshake_timeout.add(),
             Self::Shed => counters.handshake_shed.add(),
         }
@@ -195,7 +209,7 @@ impl Handshakes {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let start = LazyConfigAcceptor::new(Default::default(), io).await.map_err(Ending::Tls)?;
+        let start = client_hello(io).await?;
         let intent = intent(Hello::read(&start.client_hello()), &self.snapshot.load(), &self.challenges);
         let host = match intent {
             Intent::Serve(host) => host,
@@ -211,6 +225,42 @@ impl Handshakes {
         };
         let stream = start.into_stream(tls::with_certificate(&self.policy, certificate)).await;
         Ok((stream.map_err(Ending::Tls)?, host))
+    }
+}
+
+/// Reads the ClientHello, and nothing else of it than rustls accepts.
+///
+/// Read by hand rather than with tokio-rustls' acceptor, for one alert: clients of TLS 1.1 and older
+/// do not send signature_algorithms, and rustls misses that extension before it looks at the version.
+async fn client_hello<IO>(mut io: IO) -> Result<StartHandshake<IO>, Ending>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut acceptor = Acceptor::default();
+    let mut buffer = vec![0; CLIENT_HELLO_READ];
+    loop {
+        let mut octets = match io.read(&mut buffer).await.map_err(Ending::Tls)? {
+            0 => return Err(Ending::Tls(io::ErrorKind::UnexpectedEof.into())),
+            count => buffer.get(..count).unwrap_or_default(),
+        };
+        while !octets.is_empty() {
+            acceptor.read_tls(&mut octets).map_err(Ending::Tls)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(StartHandshake::from_parts(accepted, io)),
+            Ok(None) => {}
+            Err((PeerIncompatible(SignatureAlgorithmsExtensionRequired), _)) => {
+                return Err(abort(io, Ending::OldTls).await);
+            }
+            Err((error, mut alert)) => {
+                let mut record = Vec::new();
+                alert.write_all(&mut record).map_err(Ending::Tls)?;
+                // The peer may be gone already; the ending is the same.
+                let _ = io.write_all(&record).await;
+                let _ = io.shutdown().await;
+                return Err(Ending::Tls(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+        }
     }
 }
 

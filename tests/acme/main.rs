@@ -126,6 +126,25 @@ async fn a_host_that_cannot_be_validated_is_told_why() {
 }
 
 #[tokio::test]
+async fn an_order_given_up_takes_its_answer_down() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let rig = Arc::new(Rig::start(|options| options.tls_port = silent_port).await);
+    let host = policy_host("mta-sts.example.com");
+    let order = tokio::spawn({
+        let rig = Arc::clone(&rig);
+        async move { rig.order(&rig.authority(), "mta-sts.example.com").await }
+    });
+    while rig.listeners.answers.tls_alpn_01(&host).is_none() {
+        assert!(!order.is_finished());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    order.abort();
+    assert!(order.await.unwrap_err().is_cancelled());
+    assert!(rig.listeners.answers.tls_alpn_01(&host).is_none());
+}
+
+#[tokio::test]
 async fn a_name_that_the_authority_blocks_is_refused() {
     let rig = Rig::start(|options| options.blocked = Some("example.com".to_owned())).await;
     let authority = rig.authority();
@@ -181,20 +200,30 @@ async fn terms_are_not_agreed_to_silently() {
     rig.issue(&rig.authority(), "mta-sts.example.com").await;
 }
 
+// Standards A-07.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_of_all_nonces_refused_costs_no_order() {
-    let rig = Arc::new(Rig::start(|options| options.nonce_reject = 50).await);
+    check_refused_nonces(50, 16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nine_of_ten_nonces_refused_cost_no_order() {
+    check_refused_nonces(90, 4).await;
+}
+
+async fn check_refused_nonces(percent: u8, orders: usize) {
+    let rig = Arc::new(Rig::start(|options| options.nonce_reject = percent).await);
     let authority = Arc::new(rig.authority());
-    let orders: Vec<_> = (0..16)
+    let tasks: Vec<_> = (0..orders)
         .map(|number| {
             let (rig, authority) = (Arc::clone(&rig), Arc::clone(&authority));
             tokio::spawn(async move { rig.issue(&authority, &format!("mta-sts.n{number}.example")).await })
         })
         .collect();
-    for order in orders {
-        order.await.unwrap();
+    for task in tasks {
+        task.await.unwrap();
     }
-    assert_eq!(rig.pebble.certificates(), 16);
+    assert_eq!(rig.pebble.certificates(), orders);
     assert_eq!(rig.pebble.accounts(), 1, "orders at the same moment share one account");
 }
 

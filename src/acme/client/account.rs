@@ -7,8 +7,8 @@
 //! loses that account, and the operator asks for a new binding.
 
 use super::{
-    Account, AccountBuilder, Error, ExternalAccountKey, Key, NONCE_REPEATS, NewAccount, insist, is_problem,
-    sort,
+    Account, AccountBuilder, Error, ExternalAccountKey, Key, NONCE_PAUSE, NONCE_REPEATS, NewAccount, insist,
+    is_problem, sort,
 };
 use crate::{
     acme::{

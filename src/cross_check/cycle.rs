@@ -1,0 +1,340 @@
+//! Goes round all domains, gently: each once a period, spread evenly, new and changed ones first.
+//!
+//! The loop asks; what the answer means is decided by [`compare`], and what is new about it by the
+//! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
+
+use super::{CrossCheckStatus, Finding, KnownFinding, Seen, Severity, compare, status::Change, worst};
+use crate::{
+    cadence::place_of,
+    clock::Clock,
+    config,
+    dns::{Lookup, MxAnswer, Unanswered},
+    name::{DomainName, PolicyHost},
+    policy::RenderedPolicy,
+    snapshot::SharedSnapshot,
+    storage::{Storage, StorageError},
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+/// As many new or changed domains as one snapshot may push to the front; when there are more, such
+/// as at the start of a large fleet, they wait for their own place in the period.
+const AHEAD_OF_OTHERS_MAX: usize = 1_000;
+/// No period is shorter, whatever the settings say: a place in it must exist.
+const PERIOD_MIN: Duration = Duration::from_secs(1);
+/// Questions without an answer in a row that say that DNS is the trouble, not a domain.
+const SILENT_IN_A_ROW: u32 = 3;
+/// The most octets of findings in one log line.
+const LOGGED_MAX: usize = 256;
+
+/// The loop that compares all policies with DNS.
+pub struct CrossCheck {
+    snapshot: SharedSnapshot,
+    lookup: Arc<dyn Lookup>,
+    storage: Arc<dyn Storage>,
+    clock: Clock,
+    settings: config::CrossCheck,
+    lookups_at_once: usize,
+    status: CrossCheckStatus,
+    domains: HashMap<PolicyHost, Checked>,
+    /// What is looked at when; the first is the next.
+    queue: BTreeSet<(Instant, PolicyHost)>,
+    started: Instant,
+    /// Domains whose findings the store does not have yet.
+    unkept: HashSet<DomainName>,
+    silent_in_a_row: u32,
+}
+
+/// A domain that is gone round.
+struct Checked {
+    policy: Arc<RenderedPolicy>,
+    due: Instant,
+    round: u32,
+}
+
+impl CrossCheck {
+    /// Puts the loop together; asks nothing before [`run`](Self::run).
+    pub fn new(
+        snapshot: SharedSnapshot,
+        lookup: Arc<dyn Lookup>,
+        storage: Arc<dyn Storage>,
+        clock: Clock,
+        mut settings: config::CrossCheck,
+        lookups_at_once: usize,
+    ) -> Self {
+        settings.period = settings.period.max(PERIOD_MIN);
+        Self {
+            snapshot,
+            lookup,
+            storage,
+            clock,
+            settings,
+            lookups_at_once: lookups_at_once.max(1),
+            status: CrossCheckStatus::default(),
+            domains: HashMap::new(),
+            queue: BTreeSet::new(),
+            started: Instant::now(),
+            unkept: HashSet::new(),
+            silent_in_a_row: 0,
+        }
+    }
+
+    /// What is found, readable from anywhere.
+    pub fn status(&self) -> CrossCheckStatus {
+        self.status.clone()
+    }
+
+    /// Goes round until `stop`; questions under way are then dropped. Does nothing when switched off.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if self.settings.enabled {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.go_round() => {}
+            }
+        } else {
+            stop.cancelled().await;
+        }
+    }
+
+    async fn go_round(&mut self) {
+        let mut notice = self.snapshot.subscribe();
+        let mut kept = self.load().await;
+        self.follow_snapshot(&mut kept).await;
+        let mut asked = JoinSet::new();
+        loop {
+            self.ask_due(&mut asked);
+            let next = self.queue.first().map(|(due, _)| *due);
+            let may_ask = asked.len() < self.lookups_at_once;
+            tokio::select! {
+                Ok(()) = notice.changed() => self.follow_snapshot(&mut kept).await,
+                Some(answer) = asked.join_next() => match answer {
+                    Ok((host, seen)) => self.take(&host, seen).await,
+                    Err(error) => error!(%error, "mx lookup panicked"),
+                },
+                () = sleep_until(next.unwrap_or(self.started)), if may_ask && next.is_some() => {}
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The findings of the last process, so that their `since` goes on.
+    async fn load(&self) -> HashMap<DomainName, Vec<KnownFinding>> {
+        let rows = self.storage.findings().await.unwrap_or_else(|error| {
+            warn!(error = %chain(&error), "findings not loaded");
+            vec![]
+        });
+        let mut kept: HashMap<_, Vec<_>> = HashMap::new();
+        for row in rows {
+            if let Some(known) = KnownFinding::from_row(&row) {
+                kept.entry(row.domain).or_default().push(known);
+            }
+        }
+        kept
+    }
+
+    /// Takes in what the snapshot has and we have not, and drops what it has no more.
+    async fn follow_snapshot(&mut self, kept: &mut HashMap<DomainName, Vec<KnownFinding>>) {
+        let snapshot = self.snapshot.load_full();
+        if snapshot.generation() == 0 {
+            return; // Nothing was served yet, so nothing has left either.
+        }
+        let new: Vec<PolicyHost> = snapshot
+            .iter()
+            .filter(|(host, hosted)| {
+                self.domains.get(*host).is_none_or(|known| known.policy.id() != hosted.policy.id())
+            })
+            .map(|(host, _)| host.clone())
+            .collect();
+        let ahead = new.len() <= AHEAD_OF_OTHERS_MAX;
+        for host in new {
+            let Some(hosted) = snapshot.find(host.as_str()) else { continue };
+            // An instant that has passed stands before everything that is merely due.
+            let due = if ahead { self.started } else { Instant::now() + self.place_in_period(&host) };
+            let policy = Arc::clone(&hosted.policy);
+            if let Some(before) = self.domains.insert(host.clone(), Checked { policy, due, round: 0 }) {
+                self.queue.remove(&(before.due, host.clone()));
+            } else {
+                let domain = host.domain();
+                let findings = kept.remove(&domain).unwrap_or_default();
+                self.status.take_in(domain, findings);
+            }
+            self.queue.insert((due, host));
+        }
+        let left: Vec<(PolicyHost, Checked)> =
+            self.domains.extract_if(|host, _| snapshot.find(host.as_str()).is_none()).collect();
+        for (host, checked) in left {
+            let domain = host.domain();
+            self.queue.remove(&(checked.due, host));
+            if self.status.forget(&domain) {
+                self.keep(&domain).await;
+            }
+        }
+        // Kept of domains that left while no process ran.
+        for domain in std::mem::take(kept).into_keys() {
+            self.keep(&domain).await;
+        }
+    }
+
+    /// How long until the place in the period that is this host's own, in every process.
+    fn place_in_period(&self, host: &PolicyHost) -> Duration {
+        let period = self.settings.period.as_secs_f64();
+        let now = self.clock.now().as_duration().as_secs_f64();
+        Duration::from_secs_f64((place_of(host) * period - now).rem_euclid(period))
+    }
+
+    /// Asks for the hosts that are due, as many as may be asked at once.
+    fn ask_due(&mut self, asked: &mut JoinSet<(PolicyHost, Seen)>) {
+        let now = Instant::now();
+        while asked.len() < self.lookups_at_once {
+            let Some((due, host)) = self.queue.pop_first() else { return };
+            if due > now {
+                self.queue.insert((due, host));
+                return;
+            }
+            let next = now + self.until_next(&host, due);
+            let Some(checked) = self.domains.get_mut(&host) else { continue };
+            checked.due = next;
+            checked.round = checked.round.wrapping_add(1);
+            self.queue.insert((next, host.clone()));
+            let lookup = Arc::clone(&self.lookup);
+            asked.spawn(async move {
+                let seen = look(&*lookup, &host.domain()).await;
+                (host, seen)
+            });
+        }
+    }
+
+    /// The wait after the check that was due at `due`. Who came ahead of the others takes its own
+    /// place now; after that each wait is up to ten per cent shorter than the period, so domains
+    /// drift apart and none is late.
+    fn until_next(&self, host: &PolicyHost, due: Instant) -> Duration {
+        if due <= self.started {
+            return self.place_in_period(host);
+        }
+        let round = self.domains.get(host).map_or(0, |checked| checked.round);
+        self.settings.period.mul_f64(1.0 - place_of((host, round)) / 10.0)
+    }
+
+    /// Takes an answer in, judged by the policy that is served by now.
+    async fn take(&mut self, host: &PolicyHost, seen: Seen) {
+        self.note_silence(&seen);
+        let Some(checked) = self.domains.get(host) else { return }; // It left meanwhile.
+        let (domain, now) = (host.domain(), self.clock.now());
+        if seen == Seen::Unanswered {
+            self.status.unanswered(&domain, now);
+            return;
+        }
+        let findings = compare(checked.policy.policy(), &domain, &seen);
+        let change = self.status.answered(&domain, findings, now);
+        if !change.is_empty() {
+            log_change(&domain, &change);
+            self.keep(&domain).await;
+        } else if let Some(unkept) = self.unkept.iter().next().cloned() {
+            self.keep(&unkept).await;
+        }
+    }
+
+    /// Says once when DNS stops answering at all, and once when it is back.
+    fn note_silence(&mut self, seen: &Seen) {
+        if *seen == Seen::Unanswered {
+            self.silent_in_a_row = self.silent_in_a_row.saturating_add(1);
+            if self.silent_in_a_row == SILENT_IN_A_ROW {
+                warn!("dns stopped answering mx lookups");
+            }
+            return;
+        }
+        if self.silent_in_a_row >= SILENT_IN_A_ROW {
+            info!("dns answered mx lookups again");
+        }
+        self.silent_in_a_row = 0;
+    }
+
+    /// Brings the store up to the status of `domain`. When it refuses, that is said once, and tried
+    /// again as answers come in.
+    async fn keep(&mut self, domain: &DomainName) {
+        let findings = self.status.of(domain).map(|status| status.findings).unwrap_or_default();
+        let rows: Vec<_> = findings.iter().map(|known| known.to_row(domain)).collect();
+        let healthy = self.unkept.is_empty();
+        match self.storage.replace_findings(domain, &rows).await {
+            Ok(()) => {
+                self.unkept.remove(domain);
+                if !healthy && self.unkept.is_empty() {
+                    info!("findings kept again");
+                }
+            }
+            Err(error) => {
+                if healthy {
+                    warn!(%domain, error = %chain(&error), "findings not kept");
+                }
+                self.unkept.insert(domain.clone());
+            }
+        }
+    }
+}
+
+/// Looks at a domain's mail hosts.
+async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Seen {
+    match ask(lookup, domain).await {
+        Ok(seen) => seen,
+        Err(Unanswered { reason }) => {
+            debug!(%domain, reason, "mx lookup unanswered");
+            Seen::Unanswered
+        }
+    }
+}
+
+async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Seen, Unanswered> {
+    Ok(match lookup.mx(domain).await? {
+        MxAnswer::Records(records) if !records.is_empty() => Seen::Records(records),
+        MxAnswer::NoSuchDomain => Seen::NoSuchDomain,
+        _ if lookup.has_address(domain).await? => Seen::Implicit,
+        _ => Seen::Nothing,
+    })
+}
+
+fn log_change(domain: &DomainName, change: &Change) {
+    let (appeared, gone) = (listed(&change.appeared), listed(&change.gone));
+    let severity = worst(&change.appeared);
+    let remedy = change.appeared.iter().max_by_key(|finding| finding.severity);
+    let remedy = remedy.map(|finding| finding.remedy(domain)).unwrap_or_default();
+    if severity >= Some(Severity::Error) {
+        warn!(%domain, appeared, gone, remedy, "findings changed");
+    } else {
+        info!(%domain, appeared, gone, remedy, "findings changed");
+    }
+}
+
+/// Codes with their subjects, cut: a domain's owner may publish many long names.
+fn listed(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        if text.len() > LOGGED_MAX {
+            text.push_str(" …");
+            break;
+        }
+        let separator = if text.is_empty() { "" } else { ", " };
+        text.push_str(&format!("{separator}{} {}", finding.code, finding.subject));
+        text.truncate(text.trim_end().len());
+    }
+    text
+}
+
+/// The error with its causes in one line.
+fn chain(error: &StorageError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,12 @@
+//! The policy server over real sockets: what RFC 8461 and its neighbours ask of a policy host, and
+//! what strangers may try. Limits are short and conditions are waited for; nothing is timed.
+
+mod client;
+mod drain;
+mod hello;
+mod hostile;
+mod http1;
+mod http2;
+mod server;
+mod tls;
+mod vectors;
