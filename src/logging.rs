@@ -19,7 +19,7 @@ use tracing_subscriber::{
 };
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people: time, level, message and `key=value` fields.
     #[default]

@@ -193,18 +193,14 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
     let domain = host.domain();
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();
-    let held = certificate.not_after.zip(certificate.renew_at).zip(certificate.authority);
+    let held = certificate.not_after.zip(certificate.renew_at);
     DomainReport {
         tenant: hosted.tenant.to_string(),
         mode: hosted.policy.policy().mode().to_string(),
         policy_id: hosted.policy.id().to_string(),
         policy: String::from_utf8_lossy(hosted.policy.body()).into_owned(),
         records: records_to_publish(host, hosted, snapshot.publish()),
-        certificate: held.map(|((not_after, renew_at), authority)| CertificateStatus {
-            not_after,
-            renew_at,
-            authority,
-        }),
+        certificate: held.map(|(not_after, renew_at)| CertificateStatus { not_after, renew_at }),
         failure: certificate.last_failure.map(|failure| FailureReport {
             kind: failure.kind,
             detail: failure.detail,

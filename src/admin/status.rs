@@ -96,8 +96,6 @@ pub struct CertificateStatus {
     pub not_after: Timestamp,
     /// When it will be renewed.
     pub renew_at: Timestamp,
-    /// Directory of the authority that issued it.
-    pub authority: String,
 }
 
 /// A failed order.

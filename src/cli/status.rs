@@ -3,9 +3,11 @@
 use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, small_runtime};
 use crate::{
     admin::{DomainReport, Overview, client},
-    config,
+    clock::Clock,
     logging::chain,
     name::DomainName,
+    reload::{Refused, Reloader},
+    snapshot::SharedSnapshot,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -32,10 +34,10 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
             return USAGE;
         }
     };
-    let socket = match args.socket.clone().map_or_else(|| config::admin_socket(&args.config.path), Ok) {
+    let socket = match args.socket.clone().map_or_else(|| configured_socket(&args.config), Ok) {
         Ok(socket) => socket,
-        Err(rendered) => {
-            eprint!("{rendered}");
+        Err(refused) => {
+            eprint!("{}", super::rendered(&refused.faults));
             eprintln!("mta-stsd: the configuration does not tell the socket; name it with --socket");
             return CONFIG;
         }
@@ -64,6 +66,11 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
         print!("{}", describe(&overview, args.domain.is_some()));
     }
     DONE
+}
+
+fn configured_socket(config: &ConfigArg) -> Result<PathBuf, Refused> {
+    let mut reloader = Reloader::new(config.path.clone(), SharedSnapshot::default(), Clock::System);
+    reloader.first().map(|(server, _)| server.admin.socket)
 }
 
 /// The answer in words.
@@ -109,8 +116,8 @@ fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
         Some(held) => line(&format!(
-            "  certificate  valid until {}, renewal from {}, by {}",
-            held.not_after, held.renew_at, held.authority
+            "  certificate  valid until {}, to be renewed from {}",
+            held.not_after, held.renew_at
         )),
         None => line("  certificate  none yet: senders cannot fetch the policy; do not publish the TXT record"),
     }
