@@ -11,7 +11,7 @@ use crate::{
     dns::{Lookup, MxAnswer, Unanswered},
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
-    snapshot::SharedSnapshot,
+    snapshot::{SharedSnapshot, Snapshot},
     storage::{Storage, StorageError},
 };
 use std::{
@@ -147,19 +147,29 @@ impl CrossCheck {
         if snapshot.generation() == 0 {
             return; // Nothing was served yet, so nothing has left either.
         }
-        let new: Vec<PolicyHost> = snapshot
+        self.take_in(&snapshot, kept);
+        let mut outdated = self.drop_left(&snapshot);
+        // Kept of domains that left while no process ran.
+        outdated.extend(std::mem::take(kept).into_keys());
+        for domain in outdated {
+            self.keep(&domain).await;
+        }
+    }
+
+    /// Queues every host that is new or has another policy than before.
+    fn take_in(&mut self, snapshot: &Snapshot, kept: &mut HashMap<DomainName, Vec<KnownFinding>>) {
+        let is_news = |host: &PolicyHost, policy: &RenderedPolicy| {
+            self.domains.get(host).is_none_or(|checked| checked.policy.id() != policy.id())
+        };
+        let news: Vec<(PolicyHost, Arc<RenderedPolicy>)> = snapshot
             .iter()
-            .filter(|(host, hosted)| {
-                self.domains.get(*host).is_none_or(|known| known.policy.id() != hosted.policy.id())
-            })
-            .map(|(host, _)| host.clone())
+            .filter(|(host, hosted)| is_news(host, &hosted.policy))
+            .map(|(host, hosted)| (host.clone(), Arc::clone(&hosted.policy)))
             .collect();
-        let ahead = new.len() <= AHEAD_OF_OTHERS_MAX;
-        for host in new {
-            let Some(hosted) = snapshot.find(host.as_str()) else { continue };
+        let ahead = news.len() <= AHEAD_OF_OTHERS_MAX;
+        for (host, policy) in news {
             // An instant that has passed stands before everything that is merely due.
             let due = if ahead { self.started } else { Instant::now() + self.place_in_period(&host) };
-            let policy = Arc::clone(&hosted.policy);
             if let Some(before) = self.domains.insert(host.clone(), Checked { policy, due, round: 0 }) {
                 self.queue.remove(&(before.due, host.clone()));
             } else {
@@ -169,19 +179,19 @@ impl CrossCheck {
             }
             self.queue.insert((due, host));
         }
-        let left: Vec<(PolicyHost, Checked)> =
-            self.domains.extract_if(|host, _| snapshot.find(host.as_str()).is_none()).collect();
-        for (host, checked) in left {
-            let domain = host.domain();
-            self.queue.remove(&(checked.due, host));
-            if self.status.forget(&domain) {
-                self.keep(&domain).await;
-            }
-        }
-        // Kept of domains that left while no process ran.
-        for domain in std::mem::take(kept).into_keys() {
-            self.keep(&domain).await;
-        }
+    }
+
+    /// Forgets every host that is served no more; returns the domains that had findings.
+    fn drop_left(&mut self, snapshot: &Snapshot) -> Vec<DomainName> {
+        let status = &self.status;
+        self.domains
+            .extract_if(|host, _| snapshot.find(host.as_str()).is_none())
+            .filter_map(|(host, checked)| {
+                let domain = host.domain();
+                self.queue.remove(&(checked.due, host));
+                status.forget(&domain).then_some(domain)
+            })
+            .collect()
     }
 
     /// How long until the place in the period that is this host's own, in every process.
@@ -338,3 +348,6 @@ fn chain(error: &StorageError) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

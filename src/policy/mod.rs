@@ -190,3 +190,43 @@ pub enum PolicyError {
         octets: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(count: usize, name: &str) -> Vec<MxPattern> {
+        (0..count).map(|n| MxPattern::from_ascii(&format!("mx{n}.{name}")).unwrap()).collect()
+    }
+
+    // P-09, P-10.
+    #[test]
+    fn only_a_none_policy_may_lack_patterns_and_it_keeps_those_it_has() {
+        for mode in [Mode::Enforce, Mode::Testing] {
+            assert_eq!(Policy::new(mode, vec![], MaxAge::WEEK), Err(PolicyError::NoMx));
+        }
+        assert!(Policy::new(Mode::None, vec![], MaxAge::WEEK).is_ok());
+        let policy = Policy::new(Mode::None, named(2, "example.com"), MaxAge::WEEK).unwrap();
+        assert_eq!(policy.mx().len(), 2);
+    }
+
+    // P-17: what every sender reads.
+    #[test]
+    fn a_policy_has_at_most_64_patterns_and_8_kib() {
+        assert!(Policy::new(Mode::Enforce, named(64, "example.com"), MaxAge::WEEK).is_ok());
+        let error = Policy::new(Mode::Enforce, named(65, "example.com"), MaxAge::WEEK);
+        assert_eq!(error, Err(PolicyError::TooManyMx { count: 65 }));
+        let long = ["a".repeat(60), "b".repeat(60), "example".into()].join(".");
+        let error = Policy::new(Mode::Enforce, named(64, &long), MaxAge::WEEK);
+        assert!(matches!(error, Err(PolicyError::BodyTooLarge { octets }) if octets > Policy::BODY_MAX));
+    }
+
+    // P-06.
+    #[test]
+    fn max_age_above_one_year_is_refused_not_clamped() {
+        assert_eq!(MaxAge::from_seconds(31_557_600), Ok(MaxAge::LONGEST));
+        for seconds in [31_557_601, u64::MAX] {
+            assert_eq!(MaxAge::from_seconds(seconds), Err(MaxAgeTooLong { seconds }));
+        }
+    }
+}
