@@ -237,3 +237,6 @@ pub struct Tenant {
     /// The file it is written in.
     pub file: Arc<Path>,
 }
+
+#[cfg(test)]
+mod tests;
