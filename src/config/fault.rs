@@ -116,20 +116,21 @@ impl Fault {
             Some(tenant) => format!("tenant {tenant}: {}", self.problem),
             None => self.problem.clone(),
         };
-        let mut group = level.primary_title(title).elements(None::<Origin<'_>>);
-        if self.line == 0 {
-            group = group.element(Origin::path(self.file.as_str()));
+        let group = level.primary_title(title).elements(None::<Origin<'_>>);
+        let octet = |chars| self.source.char_indices().nth(chars).map_or(self.source.len(), |(at, _)| at);
+        let marked = octet(self.marked.start)..octet(self.marked.end);
+        let snippet = Snippet::source(self.source.as_str())
+            .line_start(self.line)
+            .annotation(AnnotationKind::Primary.span(marked));
+        let group = if self.line == 0 {
+            group.element(Origin::path(self.file.as_str()))
+        } else if self.marked.start + 1 == self.column {
+            group.element(snippet.path(self.file.as_str()))
         } else {
-            let octet = |chars| self.source.char_indices().nth(chars).map_or(self.source.len(), |(at, _)| at);
-            let marked = octet(self.marked.start)..octet(self.marked.end);
-            group = group
-                .element(Origin::path(self.file.as_str()).line(self.line).char_column(self.column))
-                .element(
-                    Snippet::source(self.source.as_str())
-                        .line_start(self.line)
-                        .annotation(AnnotationKind::Primary.span(marked)),
-                );
-        }
+            // The line is cut, so its column is not that of the file.
+            let origin = Origin::path(self.file.as_str()).line(self.line).char_column(self.column);
+            group.element(origin).element(snippet)
+        };
         let help = Level::HELP.message(self.remedy.as_str());
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group.element(help)])

@@ -51,7 +51,8 @@ impl<'s> Reading<'s> {
 
     /// The file's top level; `None`, and a fault for each of the first errors, when it is not TOML.
     pub(super) fn parse(&self) -> Option<Table<'_, 's>> {
-        let (table, errors) = DeTable::parse_recoverable(self.source.text());
+        let (table, mut errors) = DeTable::parse_recoverable(self.source.text());
+        errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
         for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
             let span = error.span().unwrap_or_default().into();
             // The parser's own words may repeat a piece of the text; only a duplicate key's do, and
@@ -162,7 +163,7 @@ impl<'r, 's> Table<'r, 's> {
         }
     }
 
-    /// A list of strings; absent when one of them is not a string.
+    /// A list of strings, without those items that are none.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Written<Vec<Written<String>>>> {
         const RIGHT: &str = "a list of strings, such as [\"one\", \"two\"]";
         let value = self.take(key)?;
@@ -171,17 +172,13 @@ impl<'r, 's> Table<'r, 's> {
             return None;
         };
         let mut texts = Vec::with_capacity(items.len());
-        let mut good = true;
         for item in items.iter() {
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Written { value: text.to_owned(), span: item.span().into() }),
-                None => {
-                    self.wrong_type(key, item, RIGHT);
-                    good = false;
-                }
+                None => self.wrong_type(key, item, RIGHT),
             }
         }
-        good.then(|| Written { value: texts, span: value.span().into() })
+        Some(Written { value: texts, span: value.span().into() })
     }
 
     /// `true` or `false`.

@@ -41,32 +41,35 @@ impl MainFile {
     pub(super) fn read(source: Source, folder: &Path, interner: &mut Interner) -> Self {
         let source = Arc::new(source);
         let reading = Reading::new(&source);
-        let mut file = Self {
-            server: None,
-            pattern: None,
-            policies: HashMap::new(),
-            tenants: TenantFile {
-                source: Arc::clone(&source),
-                drafts: Vec::new(),
-                incomplete: true,
-                faults: Vec::new(),
-            },
-        };
-        if let Some(mut root) = reading.parse() {
-            let server = server::read(&mut root, &reading, folder);
-            file.pattern = root.text("tenants");
-            let tables = (root.tables("tenant"), root.table("policies"));
-            root.finish();
-            file.server = (reading.faults_so_far() == 0).then_some(server);
-            let mut tenants = TenantReader { reading: &reading, interner, folder: Some(folder) };
-            let (mut drafts, all_tenants) = tenants.read(tables.0);
-            let (policies, listing, all_policies) = tenants.policies(tables.1);
-            drafts.extend(listing);
-            file.policies = policies;
-            file.tenants.drafts = drafts;
-            file.tenants.incomplete = !(all_tenants && all_policies);
-        }
+        let mut file = Self::read_with(&reading, folder, interner);
+        file.tenants.source = Arc::clone(&source);
         file.tenants.faults = reading.finish();
+        file
+    }
+
+    /// Reads the main file, leaving its faults with `reading`.
+    pub(super) fn read_with(reading: &Reading<'_>, folder: &Path, interner: &mut Interner) -> Self {
+        let nothing = Source::new(Path::new("").into(), String::new());
+        let tenants = TenantFile {
+            source: Arc::new(nothing),
+            drafts: Vec::new(),
+            incomplete: true,
+            faults: Vec::new(),
+        };
+        let mut file = Self { server: None, pattern: None, policies: HashMap::new(), tenants };
+        let Some(mut root) = reading.parse() else { return file };
+        let server = server::read(&mut root, reading, folder);
+        file.pattern = root.text("tenants");
+        let tables = (root.tables("tenant"), root.table("policies"));
+        root.finish();
+        file.server = (reading.faults_so_far() == 0).then_some(server);
+        let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
+        let (mut drafts, all_tenants) = tenants.read(tables.0);
+        let (policies, listing, all_policies) = tenants.policies(tables.1);
+        drafts.extend(listing);
+        file.policies = policies;
+        file.tenants.drafts = drafts;
+        file.tenants.incomplete = !(all_tenants && all_policies);
         file
     }
 

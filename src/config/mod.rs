@@ -245,3 +245,6 @@ pub struct Tenant {
     /// The file it is written in.
     pub file: Arc<Path>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -248,10 +248,10 @@ impl Reader<'_, '_> {
     fn external_account(&self, table: &mut Table<'_, '_>) -> Option<ExternalAccount> {
         let mut table = table.table("external_account")?;
         let span = table.span();
-        let unfinished = table.has("key_id") && table.has("mac_key_file");
+        let whole = table.has("key_id") && table.has("mac_key_file");
         let key_id = table.text("key_id").filter(|key_id| !key_id.value.is_empty());
         let mac_key_file = self.path(&mut table, "mac_key_file");
-        if !unfinished {
+        if !whole {
             let problem = "an external account needs key_id and mac_key_file";
             let remedy = "write both; the file holds the MAC key as the authority shows it (base64url)";
             self.reading.fault(span, "acme.external_account", problem, remedy);
@@ -407,7 +407,12 @@ impl Server {
             .collect()
     }
 
-    /// Every key but those of `[publish]`. The patterns are exhaustive, so that no key is forgotten.
+    #[cfg(test)]
+    pub(super) fn settings_keys(&self) -> Vec<&'static str> {
+        self.settings().into_iter().map(|setting| setting.key).collect()
+    }
+
+    /// Every key but those of `[publish]`; a test holds them against the keys that are read.
     fn settings(&self) -> Vec<Setting> {
         let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
         let Listen { https, http } = listen;
