@@ -254,7 +254,6 @@ where
         .max_buf_size(limits.header_bytes.max(HYPER_BUFFER_MIN))
         // Head and body are copied together: one TLS record, one write.
         .writev(false)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service)
 }
 

@@ -62,8 +62,8 @@ async fn ambiguous_framing_is_refused_and_the_connection_closed() {
     ] {
         let text = format!("GET {POLICY} HTTP/1.1\r\nHost: {COM}\r\n{fields}{smuggled}");
         let mut stream = Tls::to(COM).connect(&server.target).await.unwrap();
-        let answer = exchange(&mut stream, &text).await.unwrap();
-        assert_eq!(answer.status, 400, "{fields:?}");
+        let status = exchange(&mut stream, &text).await.map(|answer| answer.status);
+        assert_eq!(status, Some(400), "{fields:?}");
         assert_eq!(read_to_close(&mut stream).await, b"", "{fields:?}: something was answered behind it");
     }
     for text in [
@@ -84,12 +84,12 @@ async fn what_is_too_large_is_refused() {
     let path = |octets: usize| format!("GET /{} HTTP/1.1\r\nHost: {COM}\r\n\r\n", "a".repeat(octets - 1));
     assert_eq!(status(&server, &path(2_048)).await, 404);
     assert_eq!(status(&server, &path(2_049)).await, 414);
-    assert_eq!(status(&server, &path(40_000)).await, 431);
+    assert_eq!(status(&server, &path(17_000)).await, 431);
+
     let header =
         |octets: usize| format!("GET {POLICY} HTTP/1.1\r\nHost: {COM}\r\nX: {}\r\n\r\n", "a".repeat(octets));
     assert_eq!(status(&server, &header(15_000)).await, 200);
     assert_eq!(status(&server, &header(17_000)).await, 431);
-    assert_eq!(status(&server, &header(1_000_000)).await, 431);
     let fields = |count: usize| {
         let mut text = format!("GET {POLICY} HTTP/1.1\r\nHost: {COM}\r\n");
         for number in 1..count {
@@ -99,6 +99,11 @@ async fn what_is_too_large_is_refused() {
     };
     assert_eq!(status(&server, &fields(64)).await, 200);
     assert_eq!(status(&server, &fields(65)).await, 431);
+    // More than we read to be polite: the answer may be lost, the connection is not kept.
+    let mut stream = Tls::to(COM).connect(&server.target).await.unwrap();
+    let _ = stream.write_all(header(1_000_000).as_bytes()).await;
+    read_to_close(&mut stream).await;
+    until(|| server.policies.open_connections() == 0).await;
 }
 
 #[tokio::test]

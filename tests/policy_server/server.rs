@@ -58,7 +58,7 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Waiting for something that has to happen while `serve` runs.
+/// A limit that a test waits for: short, and long enough for a busy machine to do the rest meanwhile.
 pub const BRIEF: Duration = Duration::from_millis(200);
 
 /// A challenge that a test wants pending.
@@ -67,13 +67,15 @@ pub enum Challenge<'a> {
     Http01 { host: &'a str, token: &'a str },
 }
 
+/// Makes a challenge pending until what it returns is dropped.
+pub type Pend = Box<dyn Fn(Challenge<'_>) -> Box<dyn Any>>;
+
 /// Any policy server that has the tenants of `http.json`.
 pub struct Target {
     pub https: SocketAddr,
     pub http: SocketAddr,
     pub roots: Arc<RootCertStore>,
-    /// Makes a challenge pending until the returned value is dropped.
-    pub pend: Box<dyn Fn(Challenge<'_>) -> Box<dyn Any>>,
+    pub pend: Pend,
 }
 
 /// What the store does when asked for a host.
