@@ -245,6 +245,16 @@ async fn a_key_given_later_seals_all_that_was_plain() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_removed_stands_in_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&store_in(&folder)).await;
+    store.save_certificate(&certificate(1, 0xc3)).await.unwrap();
+    store.remove_certificates(&[host(1)]).await.unwrap();
+    store.close().await;
+    assert!(!shows(&store_in(&folder), certificate(1, 0xc3).key.pkcs8()));
+}
+
+#[tokio::test]
 async fn a_sealed_store_does_not_open_without_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_sealed(&store_in(&folder), 7).await.unwrap();
