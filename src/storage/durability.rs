@@ -4,6 +4,7 @@
 use super::{
     MasterKey, SqliteStorage, Storage, StorageError,
     contract::{certificate, failures, host, sorted_held},
+    pools::Change,
 };
 use crate::{certificate::CertificateSource, logging::chain};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -14,6 +15,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 fn store_in(folder: &tempfile::TempDir) -> PathBuf {
@@ -132,6 +134,32 @@ async fn a_full_disk_stops_writes_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_given_up_half_way_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&store_in(&folder)).await;
+    store.save_credential("account", b"secret").await.unwrap();
+    let mut change = Change::begin(&store.writer().await.unwrap()).await.unwrap();
+    sqlx::query("DELETE FROM credentials").execute(change.on()).await.unwrap();
+    drop(change);
+    store.save_certificate(&certificate(1, 1)).await.unwrap();
+    assert!(store.credential("account").await.unwrap().is_some());
+    assert!(store.certificate(&host(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn writes_from_many_at_once_all_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&store_in(&folder)).await);
+    let mut writes = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let store = store.clone();
+        writes.spawn(async move { store.save_certificate(&certificate(n, 1)).await.unwrap() });
+    }
+    writes.join_all().await;
+    assert_eq!(store.held().await.unwrap().len(), 50);
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_refused_with_what_to_do_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&store_in(&folder)).await;
@@ -217,6 +245,16 @@ async fn a_key_given_later_seals_all_that_was_plain() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_removed_stands_in_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&store_in(&folder)).await;
+    store.save_certificate(&certificate(1, 0xc3)).await.unwrap();
+    store.remove_certificates(&[host(1)]).await.unwrap();
+    store.close().await;
+    assert!(!shows(&store_in(&folder), certificate(1, 0xc3).key.pkcs8()));
+}
+
+#[tokio::test]
 async fn a_sealed_store_does_not_open_without_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_sealed(&store_in(&folder), 7).await.unwrap();
@@ -249,9 +287,13 @@ async fn keys_swapped_between_two_hosts_are_noticed() {
 
 const CHILD: &str = "MTA_STSD_STORE_OF_CHILD";
 
-/// This test binary again, running one test that is a child's part; other users may run it too.
+/// This test binary again, running one test that is a child's part.
 fn child(part: &str, directory: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    child_of(&std::env::current_exe().unwrap(), part, directory)
+}
+
+fn child_of(binary: &Path, part: &str, directory: &Path) -> Command {
+    let mut command = Command::new(binary);
     command.args(["--exact", "--nocapture", "--test-threads=1"]);
     command.arg(format!("storage::durability::{part}")).env(CHILD, directory);
     command
@@ -326,7 +368,12 @@ async fn child_serves_from_a_folder_it_cannot_write() {
 /// everything, so then the store and the child are another user's.
 fn serve_without_writing(folder: &tempfile::TempDir) {
     let directory = store_in(folder);
-    let mut command = child("child_serves_from_a_folder_it_cannot_write", &directory);
+    // A copy, because another user may have no way to where this one was built; made by another
+    // process, because a file that we hold open for writing cannot be run.
+    let binary = folder.path().join("child");
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status();
+    assert!(copied.unwrap().success());
+    let mut command = child_of(&binary, "child_serves_from_a_folder_it_cannot_write", &directory);
     let files: Vec<_> = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
     if rustix::process::geteuid().is_root() {
         const NOBODY: u32 = 65_534;

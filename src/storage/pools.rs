@@ -64,16 +64,14 @@ impl Pools {
             .pragma("secure_delete", "ON")
             .pragma("journal_size_limit", "16777216");
         let writer = pool(1, WRITE).connect_with(options).await.map_err(write_error)?;
-        let pools = Self {
-            readers: pool(READERS, LIST).connect_lazy_with(options_for_reading(folder)),
-            writer: Writer::Open(writer.clone()),
-        };
-        if unclean || folder.database_bytes() <= ALWAYS_CHECKED_BYTES {
-            check_whole(&writer).await?;
+        let check = unclean || folder.database_bytes() <= ALWAYS_CHECKED_BYTES;
+        if let Err(error) = make_ready(&writer, check).await {
+            // Gone before anybody opens the file in another way.
+            writer.close().await;
+            return Err(error);
         }
-        MIGRATIONS.run(&writer).await.map_err(migrate_error)?;
-        probe(&writer).await.map_err(write_error)?;
-        Ok(pools)
+        let readers = pool(READERS, LIST).connect_lazy_with(options_for_reading(folder));
+        Ok(Self { readers, writer: Writer::Open(writer) })
     }
 
     async fn open_read_only(
@@ -206,6 +204,14 @@ fn damaged(cause: Box<dyn Error + Send + Sync>) -> StorageError {
         chain(&*cause)
     );
     StorageError::Unreadable { what: "the database".to_owned(), source: text.into() }
+}
+
+async fn make_ready(writer: &SqlitePool, check: bool) -> Result<(), StorageError> {
+    if check {
+        check_whole(writer).await?;
+    }
+    MIGRATIONS.run(writer).await.map_err(migrate_error)?;
+    probe(writer).await.map_err(write_error)
 }
 
 async fn check_whole(pool: &SqlitePool) -> Result<(), StorageError> {
