@@ -18,6 +18,8 @@ use std::collections::BinaryHeap;
 pub struct Plan {
     /// Hosts to order for, most pressing first.
     pub orders: Vec<PolicyHost>,
+    /// Whether more is due than there was room for: look again when there is.
+    pub cut: bool,
     /// Hosts that are no longer configured and have nothing worth keeping: forget what is stored.
     pub drops: Vec<PolicyHost>,
     /// Configured hosts whose certificate has expired since the last look.
@@ -34,15 +36,17 @@ pub struct Plan {
 /// its failures until its retry time, for leaving and coming back is no way around the wait.
 pub fn plan(desired: &Snapshot, books: &Books, now: Timestamp, room: usize) -> Plan {
     let mut plan = Plan::default();
-    let mut queue = Queue { most_pressing: BinaryHeap::new(), room };
+    let mut queue = Queue { most_pressing: BinaryHeap::new(), room, offered: 0 };
     let mut wake = Earliest(None);
     if let Some(pause) = &books.pause {
         let alone = pause.until <= now && books.in_flight.is_empty();
         queue.room = if alone { room.min(1) } else { 0 };
         wake.after(now, pause.until);
     }
+    let (mut held_here, mut failing_here) = (0, 0);
     for (host, _) in desired.iter() {
         let held = books.held.get(host);
+        held_here += usize::from(held.is_some());
         if let Some(held) = held {
             if held.not_after > now {
                 wake.after(now, held.not_after);
@@ -51,6 +55,7 @@ pub fn plan(desired: &Snapshot, books: &Books, now: Timestamp, room: usize) -> P
             }
         }
         let failures = books.failures.get(host);
+        failing_here += usize::from(failures.is_some());
         let renew_at = held.map_or(Timestamp::MIN, |held| held.renew_at);
         let due_at = failures.map_or(renew_at, |failures| failures.retry_at.max(renew_at));
         if due_at > now {
@@ -67,27 +72,31 @@ pub fn plan(desired: &Snapshot, books: &Books, now: Timestamp, room: usize) -> P
         };
         queue.offer(Due { rank, since, host });
     }
-    let gone = |host: &PolicyHost| desired.find(host.as_str()).is_none() && !books.in_flight.contains(host);
-    for (host, held) in books.held.iter().filter(|(host, _)| gone(host)) {
-        if held.not_after <= now {
-            plan.drops.push(host.clone());
-        } else {
-            wake.after(now, held.not_after);
-        }
+    // Where everything known is desired, which is nearly always, nobody has left.
+    if held_here < books.held.len() || failing_here < books.failures.len() {
+        plan.drops = drops(desired, books, now, &mut wake);
     }
-    for (host, failures) in books.failures.iter().filter(|(host, _)| gone(host)) {
-        if books.held.contains_key(host) {
-            continue;
-        }
-        if failures.retry_at <= now {
-            plan.drops.push(host.clone());
-        } else {
-            wake.after(now, failures.retry_at);
-        }
-    }
+    plan.cut = queue.offered > queue.room;
     plan.orders = queue.in_order();
     plan.next_wake = wake.0;
     plan
+}
+
+/// Hosts that left and have nothing worth keeping.
+fn drops(desired: &Snapshot, books: &Books, now: Timestamp, wake: &mut Earliest) -> Vec<PolicyHost> {
+    let gone = |host: &PolicyHost| desired.find(host.as_str()).is_none() && !books.in_flight.contains(host);
+    let held = books.held.iter().map(|(host, held)| (host, held.not_after));
+    let failing = books.failures.iter().filter(|(host, _)| !books.held.contains_key(*host));
+    let failing = failing.map(|(host, failures)| (host, failures.retry_at));
+    let mut drops = Vec::new();
+    for (host, kept_until) in held.chain(failing).filter(|(host, _)| gone(host)) {
+        if kept_until <= now {
+            drops.push(host.clone());
+        } else {
+            wake.after(now, kept_until);
+        }
+    }
+    drops
 }
 
 /// Why a host is due, most pressing first.
@@ -113,10 +122,12 @@ struct Queue<'a> {
     /// The least pressing on top.
     most_pressing: BinaryHeap<Due<'a>>,
     room: usize,
+    offered: usize,
 }
 
 impl<'a> Queue<'a> {
     fn offer(&mut self, due: Due<'a>) {
+        self.offered += 1;
         if self.most_pressing.len() < self.room {
             self.most_pressing.push(due);
         } else if let Some(mut least) = self.most_pressing.peek_mut().filter(|least| due < **least) {
@@ -292,5 +303,6 @@ mod tests {
         }
         let plan = plan(&desired(&names), &books, at(0), 3);
         assert_eq!(plan.orders, [host("t199"), host("t198"), host("t197")]);
+        assert!(plan.cut);
     }
 }

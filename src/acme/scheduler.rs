@@ -84,6 +84,7 @@ pub struct Scheduler {
     orders: JoinSet<Result<(), IssueError>>,
     hosts: HashMap<Id, PolicyHost>,
     queue: VecDeque<PolicyHost>,
+    queue_was_cut: bool,
     planned_for: Option<u64>,
     look_again: Option<Timestamp>,
     unsaved_failures: HashSet<PolicyHost>,
@@ -110,6 +111,7 @@ impl Scheduler {
             orders: JoinSet::new(),
             hosts: HashMap::new(),
             queue: VecDeque::new(),
+            queue_was_cut: false,
             planned_for: None,
             look_again: None,
             unsaved_failures: HashSet::new(),
@@ -189,6 +191,7 @@ impl Scheduler {
     async fn adopt(&mut self, plan: Plan, now: Timestamp) {
         self.look_again = plan.next_wake;
         self.queue = plan.orders.into();
+        self.queue_was_cut = plan.cut;
         self.tell_expired(&plan.expired);
         if plan.drops.is_empty() {
             return;
@@ -235,24 +238,27 @@ impl Scheduler {
         };
         let Some(host) = self.hosts.remove(&id) else { return };
         let now = self.workshop.clock.now();
-        match result {
-            Ok(()) => {
-                let mut books = self.workshop.status.write();
-                books.in_flight.remove(&host);
-                books.failures.remove(&host);
-                self.unsaved_failures.remove(&host);
-                if books.pause.take_if(|pause| pause.until <= now).is_some() {
-                    info!("orders resumed");
-                }
-            }
+        let next = match result {
+            Ok(()) => self.succeeded(&host, now),
             Err(error) => self.failed(&host, &error, now).await,
-        }
-        if self.queue.is_empty() {
-            self.look_again_at(now);
-        }
+        };
+        self.look_again_at(if self.queue.is_empty() && self.queue_was_cut { now } else { next });
     }
 
-    async fn failed(&mut self, host: &PolicyHost, error: &IssueError, now: Timestamp) {
+    /// Returns when the host is due again.
+    fn succeeded(&mut self, host: &PolicyHost, now: Timestamp) -> Timestamp {
+        let mut books = self.workshop.status.write();
+        books.in_flight.remove(host);
+        books.failures.remove(host);
+        self.unsaved_failures.remove(host);
+        if books.pause.take_if(|pause| pause.until <= now).is_some() {
+            info!("orders resumed");
+        }
+        books.held.get(host).map_or(now, |held| held.renew_at)
+    }
+
+    /// Returns when the host may be tried again.
+    async fn failed(&mut self, host: &PolicyHost, error: &IssueError, now: Timestamp) -> Timestamp {
         let failures = {
             let mut books = self.workshop.status.write();
             books.in_flight.remove(host);
@@ -260,6 +266,7 @@ impl Scheduler {
             let failures = retry::next(host, previous, error, now, Jitter::of(host, now));
             let same = previous.is_some_and(|previous| previous.kind == failures.kind);
             if retry::pauses_until(&failures).is_some() {
+                self.queue_was_cut |= !self.queue.is_empty();
                 self.queue.clear();
                 tell_pause(&books, &failures);
                 books.pause_for(&failures);
@@ -270,11 +277,11 @@ impl Scheduler {
             books.failures.insert(host.clone(), failures.clone());
             failures
         };
-        self.look_again_at(failures.retry_at);
         if let Err(error) = self.workshop.storage.save_failures(&failures).await {
             self.unsaved_failures.insert(host.clone());
             self.store_failed(&error);
         }
+        failures.retry_at
     }
 
     async fn store_failures_again(&mut self) {

@@ -138,7 +138,7 @@ impl Year {
             if self.chance.one_in(20 * 24) {
                 process = self.restart(process).await;
             }
-            if hour % 6 == 0 {
+            if hour % 12 == 0 {
                 self.check_served(&process).await;
             }
             assert!(!process.task.is_finished(), "seed {}: the scheduler ended by itself", self.seed);
@@ -150,8 +150,8 @@ impl Year {
     }
 
     fn run(&self) -> Process {
-        // Smaller than the fleet, so that the table forgets and reads again.
-        let certificates = CertificateTable::new(self.storage.clone(), TENANTS / 2);
+        // Smaller than the fleet over the year, so that the table also forgets.
+        let certificates = CertificateTable::new(self.storage.clone(), TENANTS);
         let stop = CancellationToken::new();
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: self.snapshot.clone(),
