@@ -36,7 +36,7 @@ use std::{
     },
     time::Duration,
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 pub use super::transport::UnreadableRoots;
 
@@ -113,13 +113,10 @@ impl AcmeAuthority {
     ) -> Result<Issued, Failure> {
         let mut failed = Vec::new();
         for kind in &self.challenges {
+            // An authorization that failed is final; only a new order gets a new one (§7.1.6).
             match self.order_by(kind, session, host, answers).await {
-                // An authorization that failed is final; only a new order gets a new one (§7.1.6).
-                Err(Failure { error: IssueError::NotValidated { detail }, .. }) => {
-                    debug!(%host, challenge = word(kind), %detail, "challenge failed");
-                    failed.push(format!("{}: {detail}", word(kind)));
-                }
-                outcome => return outcome,
+                Ok(issued) => return Ok(issued),
+                Err(failure) => note(&mut failed, kind, failure)?,
             }
         }
         let detail = match failed.is_empty() {
@@ -180,8 +177,14 @@ impl AcmeAuthority {
     async fn finalize(&self, order: &mut Order, host: &PolicyHost) -> Result<Issued, Failure> {
         let (request, key) = signing_request(host).map_err(|error| unreachable(error.to_string()))?;
         insist!(order.finalize_csr(&request)).map_err(at(Stage::Order))?;
-        let chain_pem = insist!(order.poll_certificate(&self.polling)).map_err(at(Stage::Order))?;
-        Ok(Issued { chain_pem, key })
+        // The poll looks at the order and then fetches; what is ready already needs only fetching.
+        let chain_pem = insist!(async {
+            match order.state().status {
+                OrderStatus::Valid => order.certificate().await?.ok_or(Error::Str("certificate")),
+                _ => order.poll_certificate(&self.polling).await,
+            }
+        });
+        Ok(Issued { chain_pem: chain_pem.map_err(at(Stage::Order))?, key })
     }
 }
 
@@ -246,6 +249,20 @@ async fn answer_challenge(
     Ok(Some(up))
 }
 
+/// Notes that `kind` did not work, so that another may be tried; hands back what ends the order.
+fn note(failed: &mut Vec<String>, kind: &ChallengeType, failure: Failure) -> Result<(), Failure> {
+    match failure.error {
+        IssueError::NotValidated { detail } => failed.push(format!("{}: {detail}", word(kind))),
+        // Failed validations are limited for each name. Whoever has just failed one has met that limit,
+        // most likely, and other tenants shall not pause for it; an account's limit comes up again.
+        IssueError::RateLimited { detail, .. } if !failed.is_empty() => {
+            failed.push(format!("{}: not tried, {detail}", word(kind)));
+        }
+        _ => return Err(failure),
+    }
+    Ok(())
+}
+
 /// The challenge's own problem says more than the order's, so it is fetched.
 async fn why_invalid(order: &mut Order) -> Failure {
     let of_order = order.state().error.clone();
@@ -279,6 +296,7 @@ fn word(kind: &ChallengeType) -> &'static str {
 }
 
 /// An order that failed, and whether that was because the authority has forgotten our account.
+#[derive(Debug)]
 struct Failure {
     error: IssueError,
     account_unknown: bool,
@@ -360,6 +378,20 @@ impl HttpClient for Transport {
 mod tests {
     use super::*;
     use x509_parser::{extensions::GeneralName, prelude::*};
+
+    // Let's Encrypt allows five failed validations of a name in an hour.
+    #[test]
+    fn a_limit_met_by_a_hosts_own_failures_is_its_own() {
+        let limited = || IssueError::RateLimited { retry_after: None, detail: "too many".to_owned() };
+        let mut failed = Vec::new();
+        let ended = note(&mut failed, &ChallengeType::TlsAlpn01, limited().into()).unwrap_err();
+        assert_eq!(ended.error, limited(), "before any failure the limit is the account's");
+
+        let nobody_there = IssueError::NotValidated { detail: "nobody there".to_owned() };
+        assert!(note(&mut failed, &ChallengeType::TlsAlpn01, nobody_there.into()).is_ok());
+        assert!(note(&mut failed, &ChallengeType::Http01, limited().into()).is_ok());
+        assert_eq!(failed, ["tls-alpn-01: nobody there", "http-01: not tried, too many"]);
+    }
 
     // Standards A-14.
     #[test]
