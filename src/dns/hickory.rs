@@ -178,7 +178,7 @@ mod tests {
             op::{Edns, Metadata},
             rr::{
                 LowerName, RData, Record,
-                rdata::{A, AAAA, MX, SOA},
+                rdata::{A, AAAA, MX, NS, SOA},
             },
         },
         server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
@@ -236,7 +236,7 @@ mod tests {
             let question = info.query;
             let mut metadata = Metadata::response_from_request(&request.metadata);
             let owner = question.original().name().clone();
-            let (mut records, mut soa) = (vec![], vec![]);
+            let (mut records, mut authority) = (vec![], vec![]);
             match answer(question.name(), question.query_type()) {
                 Ok(found) => {
                     records =
@@ -249,11 +249,15 @@ mod tests {
                 && matches!(metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
             {
                 let data = SOA::new(name("ns.example."), name("post.example."), 1, 60, 60, 60, 60);
-                soa.push(Record::from_rdata(name("example."), 60, RData::SOA(data)));
+                authority.push(Record::from_rdata(name("example."), 60, RData::SOA(data)));
+            }
+            if owner == name("lame.example.") {
+                authority =
+                    vec![Record::from_rdata(name("example."), 60, RData::NS(NS(name("ns.example."))))];
             }
             let edns = Edns::new();
             let builder = MessageResponseBuilder::new(&request.queries, Some(&edns));
-            let response = builder.build(metadata, records.iter(), [], soa.iter(), []);
+            let response = builder.build(metadata, records.iter(), authority.iter(), [], []);
             out.send_response(response).await.unwrap()
         }
     }
@@ -323,7 +327,7 @@ mod tests {
         let address = serve().await;
         let short = Settings { timeout: Duration::from_millis(100), retries: 0, ..settings(address) };
         let lookup = HickoryLookup::new(&short).unwrap();
-        for text in ["broken.example", "closed.example", "silent.example"] {
+        for text in ["broken.example", "closed.example", "silent.example", "lame.example"] {
             assert!(lookup.mx(&domain(text)).await.is_err(), "{text}");
             assert!(lookup.has_address(&domain(text)).await.is_err(), "{text}");
         }
