@@ -21,8 +21,9 @@ use super::{
     Server, Tenant, TenantId,
     fault::{Fault, Faults, Severity, quoted},
     files::Loaded,
+    list::ListFile,
     source::{Source, Span},
-    tenants::{Draft, DraftPolicy, ListFile, TenantFile, WrittenHost, own_subdomains},
+    tenants::{Draft, DraftPolicy, TenantFile, WrittenHost, own_subdomains},
 };
 use crate::{name::PolicyHost, policy::RenderedPolicy};
 use std::{

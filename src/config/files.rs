@@ -9,9 +9,10 @@ use super::{
     check::MAIN_FILE_OCTETS_MAX,
     fault::Fault,
     file::{Reading, Written},
+    list::ListFile,
     server,
     source::{Source, Stamp},
-    tenants::{Draft, Interner, ListFile, NamedPolicy, TenantFile, TenantReader},
+    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader},
 };
 use crate::config::Limits;
 use jiff::Timestamp;

@@ -7,6 +7,8 @@ mod check;
 mod fault;
 mod file;
 mod files;
+mod list;
+mod restart;
 mod server;
 mod source;
 mod tenants;

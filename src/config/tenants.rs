@@ -125,56 +125,6 @@ impl TenantFile {
     }
 }
 
-/// A list file: one domain a line.
-#[derive(Debug)]
-pub(super) struct ListFile {
-    pub(super) source: Arc<Source>,
-    pub(super) hosts: Vec<WrittenHost>,
-    /// Whether it was read at all; a bad line holds back that line only.
-    pub(super) readable: bool,
-    pub(super) faults: Vec<Fault>,
-}
-
-impl ListFile {
-    /// Reads a list: blank lines and what follows `#` do not count.
-    pub(super) fn read(source: Source) -> Self {
-        let source = Arc::new(source);
-        let reading = Reading::new(&source);
-        let mut hosts: Vec<WrittenHost> = Vec::new();
-        let mut first = HashMap::new();
-        let mut start = 0;
-        for line in source.text().split_inclusive('\n') {
-            let content = line.split_once('#').map_or(line, |(content, _)| content);
-            let domain = content.trim();
-            let at = start + content.len() - content.trim_start().len();
-            start += line.len();
-            // A byte order mark is no part of a name; editors of another world put it there.
-            let domain = domain.strip_prefix('\u{feff}').unwrap_or(domain);
-            if domain.is_empty() {
-                continue;
-            }
-            let span = Span::from(at..at + domain.len());
-            let Some(host) = read_host(&reading, &Written { value: domain, span }, "") else { continue };
-            if let Some(other) = first.get(&host) {
-                let problem = format!("the domain {} is listed twice", quoted(domain));
-                let remedy = format!("take this line out; {} has it already", source.place(*other));
-                reading.fault(span, "", problem, remedy);
-                continue;
-            }
-            first.insert(host.clone(), span.start);
-            hosts.push(WrittenHost { host, span });
-        }
-        let faults = reading.finish();
-        Self { hosts, readable: true, faults, source }
-    }
-
-    /// Stands for a list that cannot be read.
-    pub(super) fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
-        let source = Arc::new(Source::new(Arc::clone(path), String::new()));
-        Self { source, hosts: Vec::new(), readable: false, faults: vec![fault] }
-    }
-}
-
 /// Reads tenants and policies of one file.
 pub(super) struct TenantReader<'a, 's> {
     pub(super) reading: &'a Reading<'s>,
@@ -449,7 +399,7 @@ fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
 }
 
 /// Reads a policy domain; leaves a fault when it is none.
-fn read_host(reading: &Reading<'_>, text: &Written<&str>, key: &str) -> Option<PolicyHost> {
+pub(super) fn read_host(reading: &Reading<'_>, text: &Written<&str>, key: &str) -> Option<PolicyHost> {
     let host = DomainName::from_user(text.value).and_then(|domain| Ok((PolicyHost::of(&domain)?, domain)));
     let (host, domain) = match host {
         Ok(host) => host,

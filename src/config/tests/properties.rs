@@ -4,8 +4,9 @@ use super::*;
 use crate::config::{
     fault::{FAULTS_MAX, Fault},
     files::MainFile,
+    list::ListFile,
     source::Source,
-    tenants::{Interner, ListFile, TenantFile},
+    tenants::{Interner, TenantFile},
 };
 use proptest::prelude::*;
 

@@ -1,0 +1,103 @@
+//! Which keys of an edit only a restart can change.
+
+use super::{
+    Acme, Admin, CrossCheck, Directory, Dns, Listen, Server, Store, fault::shown, file::duration_shown,
+};
+use std::path::Path;
+
+/// One server key with its value as people read it.
+struct Setting {
+    key: &'static str,
+    value: String,
+    secret: bool,
+}
+
+impl Server {
+    /// The keys in which `running` differs from `self` and that only a restart changes, each with its
+    /// old and new value; secrets are named, not shown. `[publish]` is not among them.
+    pub fn needs_restart(&self, running: &Self) -> Vec<String> {
+        let pairs = running.settings().into_iter().zip(self.settings());
+        pairs
+            .filter(|(old, new)| old.value != new.value)
+            .map(|(old, new)| match new.secret {
+                true => format!("{} (changed)", new.key),
+                false => format!("{}: {} → {}", new.key, old.value, new.value),
+            })
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn settings_keys(&self) -> Vec<&'static str> {
+        self.settings().into_iter().map(|setting| setting.key).collect()
+    }
+
+    /// Every key but those of `[publish]`; a test holds them against the keys that are read.
+    fn settings(&self) -> Vec<Setting> {
+        let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
+        let Listen { https, http } = listen;
+        let Store { directory: store_directory, key_file } = store;
+        let Dns { servers, timeout, retries, lookups_at_once } = dns;
+        let CrossCheck { enabled, period } = cross_check;
+        let Admin { socket } = admin;
+        let setting = |key, value: String| Setting { key, value, secret: false };
+        let secret = |key, value: String| Setting { key, value, secret: true };
+        let path = |path: &Path| shown(&path.to_string_lossy());
+        let mut settings = vec![
+            setting("listen.https", format!("{https:?}")),
+            setting("listen.http", format!("{http:?}")),
+            setting("store.directory", path(store_directory)),
+            secret("store.key_file", format!("{key_file:?}")),
+            setting("dns.servers", format!("{servers:?}")),
+            setting("dns.timeout", duration_shown(*timeout)),
+            setting("dns.retries", retries.to_string()),
+            setting("dns.lookups_at_once", lookups_at_once.to_string()),
+            setting("cross_check.enabled", enabled.to_string()),
+            setting("cross_check.period", duration_shown(*period)),
+            setting("admin.socket", path(socket)),
+        ];
+        let Acme { directory, contact, terms_of_service_agreed, root_file, external_account, .. } = acme;
+        let Acme { profile, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
+        let Acme { request_timeout, internal_lifetime, .. } = acme;
+        let account = external_account.as_ref().map(|a| (&a.key_id, &a.mac_key_file));
+        settings.extend([
+            setting(
+                "acme.directory",
+                match directory {
+                    Directory::Internal => "internal".to_owned(),
+                    Directory::Url(url) => shown(url),
+                },
+            ),
+            setting("acme.contact", format!("{contact:?}")),
+            setting("acme.terms_of_service_agreed", terms_of_service_agreed.to_string()),
+            setting("acme.root_file", root_file.as_deref().map_or("none".into(), path)),
+            secret("acme.external_account", format!("{account:?}")),
+            setting("acme.profile", profile.clone().unwrap_or("none".into())),
+            setting("acme.challenges", format!("tls-alpn-01 {tls_alpn_01}, http-01 {http_01}")),
+            setting("acme.orders_at_once", orders_at_once.to_string()),
+            setting("acme.order_deadline", duration_shown(*order_deadline)),
+            setting("acme.request_timeout", duration_shown(*request_timeout)),
+            setting("acme.internal_lifetime", duration_shown(*internal_lifetime)),
+        ]);
+        let number = |key, number: u64| setting(key, number.to_string());
+        let time = |key, duration| setting(key, duration_shown(duration));
+        settings.extend([
+            number("limits.connections", l.connections as u64),
+            number("limits.connections_per_address", l.connections_per_address as u64),
+            number("limits.handshakes", l.handshakes as u64),
+            time("limits.handshake_timeout", l.handshake_timeout),
+            time("limits.header_timeout", l.header_timeout),
+            time("limits.idle_timeout", l.idle_timeout),
+            time("limits.connection_age", l.connection_age),
+            number("limits.requests_per_connection", l.requests_per_connection.into()),
+            number("limits.header_bytes", l.header_bytes as u64),
+            number("limits.header_count", l.header_count as u64),
+            number("limits.uri_bytes", l.uri_bytes as u64),
+            number("limits.http2_streams", l.http2_streams.into()),
+            time("limits.drain_timeout", l.drain_timeout),
+            number("limits.certificates_in_memory", l.certificates_in_memory as u64),
+            number("limits.config_file_bytes", l.config_file_bytes),
+            number("limits.list_file_bytes", l.list_file_bytes),
+        ]);
+        settings
+    }
+}
