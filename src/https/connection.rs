@@ -97,8 +97,9 @@ where
         ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer)))
     });
     let ending = match protocol {
-        Protocol::Http1 => watch(http1(limits, &mut *io, service), &activity, limits, stop).await,
-        Protocol::Http2 => watch(http2(limits, &mut *io, service), &activity, limits, stop).await,
+        // Boxed: moved through async functions by value they would be in the task several times over.
+        Protocol::Http1 => watch(Box::pin(http1(limits, &mut *io, service)), &activity, limits, stop).await,
+        Protocol::Http2 => watch(Box::pin(http2(limits, &mut *io, service)), &activity, limits, stop).await,
     };
     let unread = activity.unread.load(Relaxed) || matches!(&ending, Ending::Fault(error) if error.is_parse());
     if unread && protocol == Protocol::Http1 {
@@ -138,11 +139,15 @@ where
 }
 
 /// Drives `connection` to its end, and makes it end.
-async fn watch<C>(connection: C, activity: &Activity, limits: &Limits, stop: &CancellationToken) -> Ending
+async fn watch<C>(
+    mut connection: Pin<Box<C>>,
+    activity: &Activity,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Ending
 where
     C: Windable,
 {
-    let mut connection = pin!(connection);
     let mut wind_down = pin!(async {
         tokio::select! {
             () = sleep(limits.connection_age) => {}

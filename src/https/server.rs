@@ -16,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
@@ -110,8 +110,8 @@ impl PolicyServer {
             };
             match arrival {
                 Arrival::Accepted(accepted) => {
-                    let task = self.clone().serve(service, accepted, stop.clone());
-                    connections.spawn(cut.clone().run_until_cancelled_owned(task));
+                    let task = self.clone().serve(service, accepted, stop.clone(), cut.clone());
+                    connections.spawn(task);
                 }
                 Arrival::Refused(Refusal::Total) => self.0.counters.refused_total.add(),
                 Arrival::Refused(Refusal::Address) => self.0.counters.refused_address.add(),
@@ -127,20 +127,34 @@ impl PolicyServer {
     }
 
     /// One connection, from accept to its end. The permit goes with it.
-    async fn serve(self, service: Service, accepted: Accepted, stop: CancellationToken) {
+    async fn serve(
+        self,
+        service: Service,
+        accepted: Accepted,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
         let _panic = CountPanic(&self.0.counters);
         let Accepted { stream, peer, permit: _permit } = accepted;
-        match service {
-            Service::Https => self.serve_https(stream, peer, &stop).await,
-            Service::Http => self.serve_http(stream, peer, &stop).await,
+        let mut served = pin!(async {
+            match service {
+                Service::Https => self.serve_https(stream, peer, &stop).await,
+                Service::Http => self.serve_http(stream, peer, &stop).await,
+            }
+        });
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => {}
+            () = &mut served => {}
         }
     }
 
     async fn serve_https(&self, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
         let Shared { snapshot, limits, handshakes, counters, .. } = &*self.0;
+        // Boxed, so that a connection that idles afterwards does not keep room for another handshake.
         let finished = tokio::select! {
             biased;
-            finished = handshakes.finish(stream) => finished,
+            finished = Box::pin(handshakes.finish(stream)) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
             () = async { stop.cancelled().await; sleep(GRACE).await } => return,
         };
