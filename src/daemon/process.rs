@@ -1,7 +1,7 @@
 //! What the process asks of the operating system before it does anything else.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use tracing::{debug, warn};
+use tracing::{debug, info};
 
 /// File descriptors kept back from connections: store, sockets, DNS, the authority.
 const DESCRIPTORS_KEPT_BACK: u64 = 256;
@@ -25,9 +25,9 @@ pub fn connections_that_fit(wanted: usize) -> usize {
     let Some(descriptors) = getrlimit(Resource::Nofile).current else { return wanted };
     let fit = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT_BACK)).unwrap_or(wanted).max(1);
     if fit < wanted {
-        warn!(
+        info!(
             key = "limits.connections",
-            wanted, fit, descriptors, "fewer connections than configured: raise the descriptor limit (LimitNOFILE)"
+            wanted, fit, descriptors, "fewer connections than configured, the descriptor limit is lower"
         );
     }
     fit.min(wanted)

@@ -72,8 +72,8 @@ fn a_changed_key_that_needs_a_restart_is_named() {
     home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
     let daemon = home.start();
     home.write_main("[limits]\nconnections = 1234\n");
-    let line = daemon.wait_for_log("limits.connections");
-    assert!(line.contains("restart"), "{line}");
+    let line = daemon.wait_for_log("needs a restart");
+    assert!(line.contains("limits.connections") && line.contains("1234"), "{line}");
     let text = String::from_utf8(home.run(&["status"]).stdout).unwrap();
     assert!(text.contains("limits.connections"), "{text}");
 }

@@ -141,7 +141,7 @@ impl Daemon {
     fn address(&mut self, message: &str) -> SocketAddr {
         let line = self.wait_for_log(message);
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-        json["fields"]["address"].as_str().unwrap().parse().unwrap()
+        json["address"].as_str().unwrap().parse().unwrap()
     }
 
     pub fn pid(&self) -> u32 {
