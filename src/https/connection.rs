@@ -253,6 +253,8 @@ where
 {
     http1::Builder::new()
         .timer(TokioTimer::new())
+        // hyper's timer also runs while it waits for the first octet of the next request, so between
+        // requests the shorter of this and the idle timeout counts.
         .header_read_timeout(limits.header_timeout)
         .max_headers(limits.header_count)
         .max_header_size(limits.header_bytes)

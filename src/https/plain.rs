@@ -54,7 +54,7 @@ mod tests {
         let response = respond(&challenges, &request);
         assert_eq!(response.status(), expected, "{method} {host} {path}");
         assert!(!response.headers().contains_key("location"));
-        let body = futures_now(response.into_body().collect()).to_bytes();
+        let body = whole(response.into_body().collect()).to_bytes();
         match expected {
             StatusCode::OK => assert_eq!(body, format!("{TOKEN}.thumbprint")),
             _ => assert!(!String::from_utf8_lossy(&body).contains(TOKEN), "the token is never echoed"),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     /// A body that is whole is collected without waiting.
-    fn futures_now<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
+    fn whole<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match std::pin::pin!(future).poll(&mut context) {
             std::task::Poll::Ready(result) => result.unwrap(),
