@@ -10,3 +10,6 @@ mod watch;
 pub use reloader::{Refused, ReloadReport, Reloader};
 pub use status::{ReloadState, ReloadStatus};
 pub use watch::ReloadRequest;
+
+#[cfg(test)]
+mod tests;

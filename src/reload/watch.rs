@@ -183,3 +183,51 @@ pub(super) fn folders_of(path: &Path) -> BTreeSet<PathBuf> {
     folders.extend(reached.parent().map(Path::to_owned));
     folders
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn files_are_settled_after_a_pause_and_at_last_in_any_case() {
+        let notice = Arc::new(Notify::new());
+        let start = Instant::now();
+        settle(&notice).await;
+        assert_eq!(start.elapsed(), SETTLED_AFTER);
+
+        let writer = Arc::clone(&notice);
+        let writing = tokio::spawn(async move {
+            loop {
+                writer.notify_one();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let start = Instant::now();
+        settle(&notice).await;
+        assert_eq!(start.elapsed(), SETTLED_AT_LAST);
+        writing.abort();
+    }
+
+    #[test]
+    fn our_own_reading_is_no_change() {
+        use notify::event::{CreateKind, ModifyKind, RemoveKind};
+        assert!(!is_change(&EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_change(&EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(is_change(&EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_change(&EventKind::Create(CreateKind::Any)));
+        assert!(is_change(&EventKind::Modify(ModifyKind::Any)));
+        assert!(is_change(&EventKind::Remove(RemoveKind::Any)));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_makes_us_look_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watcher = Watcher::new(Arc::new(Notify::new()));
+        watcher.follow(BTreeSet::from([folder.path().to_owned()]));
+        assert!(watcher.complete);
+        watcher.follow(BTreeSet::from([folder.path().to_owned(), folder.path().join("none")]));
+        assert!(!watcher.complete);
+        watcher.follow(BTreeSet::from([folder.path().to_owned()]));
+        assert!(watcher.complete);
+    }
+}

@@ -88,3 +88,59 @@ impl Snapshot {
         &self.publish
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        name::DomainName,
+        policy::{MaxAge, Mode, MxPattern, Policy},
+    };
+    use std::path::Path;
+
+    fn tenant(name: &str, domains: &[&str], mx: &str) -> Arc<Tenant> {
+        let host = |domain: &&str| PolicyHost::of(&DomainName::from_user(domain).unwrap()).unwrap();
+        let mx = vec![MxPattern::from_user(mx).unwrap()];
+        let policy = Policy::new(Mode::Testing, mx, MaxAge::WEEK).unwrap();
+        Arc::new(Tenant {
+            id: TenantId::parse(name).unwrap(),
+            hosts: domains.iter().map(host).collect(),
+            policy: Arc::new(RenderedPolicy::of(policy).unwrap()),
+            file: Path::new("a.toml").into(),
+        })
+    }
+
+    #[test]
+    fn a_host_is_found_by_its_full_name_only() {
+        let a = tenant("a", &["a.example"], "mx.a.example");
+        let snapshot = Snapshot::build(1, [&a], Publish::default());
+        assert_eq!(snapshot.find("mta-sts.a.example").unwrap().tenant, a.id);
+        for other in ["a.example", "mta-sts.b.example", "MTA-STS.a.example", "mta-sts.a.example.", ""] {
+            assert!(snapshot.find(other).is_none(), "{other}");
+        }
+        assert_eq!(snapshot.find_host("mta-sts.a.example").unwrap().0, &a.hosts[0]);
+        assert_eq!((snapshot.len(), snapshot.is_empty(), snapshot.iter().count()), (1, false, 1));
+    }
+
+    #[test]
+    fn a_host_has_one_policy_even_if_two_own_it() {
+        let tenants =
+            [tenant("a", &["x.example"], "mx.a.example"), tenant("b", &["x.example"], "mx.b.example")];
+        let snapshot = Snapshot::build(1, &tenants, Publish::default());
+        assert_eq!(snapshot.find("mta-sts.x.example").unwrap().tenant.as_str(), "a");
+    }
+
+    #[test]
+    fn who_has_begun_with_a_snapshot_ends_with_it() {
+        let shared = SharedSnapshot::default();
+        let mut changes = shared.subscribe();
+        assert_eq!(shared.load().generation(), 0);
+        let before = shared.load_full();
+        let a = tenant("a", &["a.example"], "mx.a.example");
+        shared.clone().replace(Snapshot::build(1, [&a], Publish::default()));
+        assert!(before.is_empty(), "never changed, only replaced");
+        assert_eq!(shared.load().len(), 1, "all clones show the same one");
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(*changes.borrow_and_update(), 1);
+    }
+}
