@@ -120,3 +120,179 @@ impl Intermediates {
         CertificateDer::from(octets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::{PrivateKey, Validity};
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
+    use tokio::sync::Semaphore;
+
+    /// A store that counts, waits until it may answer, and fails when told to.
+    struct Slow {
+        held: Mutex<HashMap<PolicyHost, Certificate>>,
+        loads: AtomicUsize,
+        fails: AtomicBool,
+        may_answer: Semaphore,
+    }
+
+    impl Slow {
+        fn holding(certificates: &[&Certificate]) -> Arc<Self> {
+            let held = certificates.iter().map(|&c| (c.host.clone(), c.clone())).collect();
+            let may_answer = Semaphore::new(Semaphore::MAX_PERMITS);
+            Arc::new(Self { held: Mutex::new(held), loads: 0.into(), fails: false.into(), may_answer })
+        }
+
+        fn loads(&self) -> usize {
+            self.loads.load(SeqCst)
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl CertificateSource for Slow {
+        async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
+            self.loads.fetch_add(1, SeqCst);
+            let held = self.held.lock().unwrap().get(host).cloned();
+            self.may_answer.acquire().await.unwrap().forget();
+            if self.fails.load(SeqCst) {
+                return Err(SourceError("broken disk".into()));
+            }
+            Ok(held)
+        }
+    }
+
+    fn host(n: usize) -> PolicyHost {
+        PolicyHost::from_full_name(&format!("mta-sts.d{n}.example")).unwrap()
+    }
+
+    fn certificate(n: usize) -> Certificate {
+        let key = rcgen::KeyPair::generate().unwrap();
+        Certificate {
+            host: host(n),
+            chain: vec![vec![n as u8; 900].into(), vec![0x30; 700].into()],
+            key: PrivateKey::from_pkcs8(key.serialize_der()),
+            validity: Validity { not_before: jiff::Timestamp::MIN, not_after: jiff::Timestamp::MAX },
+            authority: "internal".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hundred_handshakes_at_once_cost_one_load() {
+        let source = Slow::holding(&[&certificate(1)]);
+        source.may_answer.forget_permits(Semaphore::MAX_PERMITS);
+        let table = CertificateTable::new(source.clone(), 10);
+        let asks: Vec<_> = (0..100)
+            .map(|_| {
+                let table = table.clone();
+                tokio::spawn(async move { table.get(&host(1)).await.unwrap().unwrap() })
+            })
+            .collect();
+        while source.loads() == 0 {
+            tokio::task::yield_now().await;
+        }
+        source.may_answer.add_permits(100);
+        let mut answers = Vec::new();
+        for ask in asks {
+            answers.push(ask.await.unwrap());
+        }
+        assert_eq!(source.loads(), 1);
+        assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0])));
+    }
+
+    #[tokio::test]
+    async fn none_held_is_remembered_until_one_is_published() {
+        let source = Slow::holding(&[]);
+        let table = CertificateTable::new(source.clone(), 10);
+        for _ in 0..3 {
+            assert!(table.get(&host(1)).await.unwrap().is_none());
+        }
+        assert_eq!(source.loads(), 1);
+        let certificate = certificate(1);
+        table.publish(&certificate).unwrap();
+        assert_eq!(table.get(&host(1)).await.unwrap().unwrap().cert, certificate.chain);
+        assert_eq!(source.loads(), 1, "served before the store has it");
+    }
+
+    #[tokio::test]
+    async fn an_error_is_not_remembered() {
+        let source = Slow::holding(&[&certificate(1)]);
+        let table = CertificateTable::new(source.clone(), 10);
+        source.fails.store(true, SeqCst);
+        assert!(table.get(&host(1)).await.is_err());
+        source.fails.store(false, SeqCst);
+        assert!(table.get(&host(1)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_parsed_is_an_error_of_its_host_alone() {
+        let broken = Certificate { key: PrivateKey::from_pkcs8(vec![0x30, 0]), ..certificate(1) };
+        let table = CertificateTable::new(Slow::holding(&[&broken, &certificate(2)]), 10);
+        assert!(table.get(&host(1)).await.is_err());
+        assert!(table.publish(&broken).is_err());
+        assert!(table.get(&host(2)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn memory_does_not_grow_with_the_hosts() {
+        let source = Slow::holding(&[]);
+        let table = CertificateTable::new(source.clone(), 50);
+        for n in 0..1000 {
+            table.get(&host(n)).await.unwrap();
+        }
+        assert!(table.parsed.len() <= 50, "{} are kept", table.parsed.len());
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_host_is_asked_for_again() {
+        let source = Slow::holding(&[&certificate(1)]);
+        let table = CertificateTable::new(source.clone(), 10);
+        table.get(&host(1)).await.unwrap();
+        source.held.lock().unwrap().clear();
+        table.forget(&host(1));
+        assert!(table.get(&host(1)).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_intermediate_is_in_memory_once() {
+        let table = CertificateTable::new(Slow::holding(&[&certificate(1)]), 10);
+        table.publish(&certificate(2)).unwrap();
+        let (a, b) =
+            (table.get(&host(1)).await.unwrap().unwrap(), table.get(&host(2)).await.unwrap().unwrap());
+        assert_eq!(a.cert[1].as_ptr(), b.cert[1].as_ptr());
+        assert_ne!(a.cert[0], b.cert[0]);
+    }
+
+    #[test]
+    fn past_its_limit_an_intermediate_is_copied_and_still_right() {
+        let intermediates = Intermediates::default();
+        for n in 0..Intermediates::MOST + 10 {
+            let issuer = CertificateDer::from(n.to_be_bytes().to_vec());
+            assert_eq!(intermediates.shared(&issuer), issuer);
+        }
+        assert_eq!(intermediates.0.lock().unwrap().len(), Intermediates::MOST);
+    }
+
+    #[tokio::test]
+    async fn what_is_published_during_a_slow_load_wins() {
+        let (old, new) =
+            (certificate(1), Certificate { chain: vec![vec![0xff; 900].into()], ..certificate(1) });
+        let source = Slow::holding(&[&old]);
+        source.may_answer.forget_permits(Semaphore::MAX_PERMITS);
+        let table = CertificateTable::new(source.clone(), 10);
+        let asking = tokio::spawn({
+            let table = table.clone();
+            async move { table.get(&host(1)).await }
+        });
+        while source.loads() == 0 {
+            tokio::task::yield_now().await;
+        }
+        table.publish(&new).unwrap();
+        source.may_answer.add_permits(10);
+        let late = tokio::time::timeout(Duration::from_secs(10), asking).await.unwrap().unwrap().unwrap();
+        assert!([&old.chain, &new.chain].contains(&&late.unwrap().cert), "either is good");
+        assert_eq!(table.get(&host(1)).await.unwrap().unwrap().cert, new.chain);
+    }
+}

@@ -12,6 +12,9 @@ use std::{
     time::Duration,
 };
 
+/// The configuration that is read when none is named; `systemd/` and `Dockerfile` rely on it.
+pub const DEFAULT_FILE: &str = "/etc/mta-stsd/mta-stsd.toml";
+
 /// Everything outside tenants and policies: read at start, and compared at every reload so that a
 /// change that needs a restart is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,11 @@ pub struct Store {
     pub directory: PathBuf,
     /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
     pub key_file: Option<PathBuf>,
+}
+
+impl Store {
+    /// The folder when none is named; `systemd/` and `Dockerfile` rely on it.
+    pub const DEFAULT_DIRECTORY: &str = "/var/lib/mta-stsd";
 }
 
 /// `[acme]`: the authority that signs certificates.

@@ -4,9 +4,20 @@
 //! orders, and the cross-check's findings. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
+mod folder;
 mod memory;
+mod pools;
+mod seal;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod durability;
 
 pub use memory::MemoryStorage;
+pub use seal::{KeyFileError, MasterKey};
+pub use sqlite::SqliteStorage;
 
 use crate::{
     certificate::{Certificate, CertificateSource, Validity},
@@ -42,7 +53,8 @@ pub trait Storage: CertificateSource {
     /// Every finding, in no particular order.
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError>;
 
-    /// Replaces the findings of one domain; an empty list removes them.
+    /// Replaces the findings of one domain, which all of `findings` are about; an empty list removes
+    /// them.
     async fn replace_findings(
         &self,
         domain: &DomainName,

@@ -1,0 +1,178 @@
+//! The folder on disk: ours alone, and with room to write.
+
+use rustix::{fs::statvfs, process::geteuid};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Free octets that have to be left before something is ordered whose result must be kept.
+const ROOM: u64 = 1024 * 1024;
+
+/// The folder of a store and the names of what is in it.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder (0700) and an empty database (0600) where there are none, or checks that
+    /// nobody but us can reach what stands there.
+    ///
+    /// SQLite gives its other files the permissions of the database, whatever the umask.
+    pub(super) fn prepare(directory: &Path) -> Result<Self, FolderError> {
+        let folder = Self(directory.to_owned());
+        let failed = |source| FolderError::Failed { path: directory.to_owned(), source };
+        if let Some(parent) = directory.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !directory.exists() => {
+                return Err(failed(error));
+            }
+            _ => folder.check_private()?,
+        }
+        folder.make_database().map_err(|source| FolderError::Failed { path: folder.database(), source })?;
+        Ok(folder)
+    }
+
+    /// The database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.0.join("mta-stsd.db")
+    }
+
+    /// Changes that are durable and not yet in the database file; there after an unclean stop.
+    pub(super) fn has_write_ahead_log(&self) -> bool {
+        fs::metadata(self.0.join("mta-stsd.db-wal")).is_ok_and(|log| log.len() > 0)
+    }
+
+    /// Octets of the database file.
+    pub(super) fn database_bytes(&self) -> u64 {
+        fs::metadata(self.database()).map_or(0, |file| file.len())
+    }
+
+    /// Refuses when less than [`ROOM`] is free; waits for the disk.
+    pub(super) fn check_room(&self) -> io::Result<()> {
+        let system = statvfs(&self.0)?;
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        if free >= ROOM {
+            return Ok(());
+        }
+        let text = format!("{free} octets are free at {}, {ROOM} are needed", self.0.display());
+        Err(io::Error::new(io::ErrorKind::StorageFull, text))
+    }
+
+    fn check_private(&self) -> Result<(), FolderError> {
+        let path = self.0.clone();
+        let found = match fs::metadata(&path) {
+            Ok(found) => found,
+            Err(source) => return Err(FolderError::Failed { path, source }),
+        };
+        if !found.is_dir() {
+            return Err(FolderError::NotAFolder { path });
+        }
+        let (owner, us) = (found.uid(), geteuid().as_raw());
+        if owner != us {
+            return Err(FolderError::NotOurs { path, owner, us });
+        }
+        let mode = found.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(FolderError::Exposed { path, mode });
+        }
+        Ok(())
+    }
+
+    fn make_database(&self) -> io::Result<()> {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.database()) {
+            // The new name has to outlive a power cut as well.
+            Ok(_) => File::open(&self.0)?.sync_all(),
+            Err(_) if self.database().exists() => {
+                self.tighten();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes rights from others that a copying operator left; the folder shuts them out already, so
+    /// a read-only disk is no reason to stop.
+    fn tighten(&self) {
+        for ending in ["", "-wal", "-shm"] {
+            let path = self.0.join(format!("mta-stsd.db{ending}"));
+            if fs::metadata(&path).is_ok_and(|file| file.mode() & 0o077 != 0) {
+                let _ = fs::set_permissions(&path, Permissions::from_mode(0o600));
+            }
+        }
+    }
+}
+
+/// Why a folder is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FolderError {
+    #[error("could not prepare {path}", path = .path.display())]
+    Failed { path: PathBuf, source: io::Error },
+    #[error("{path} is not a folder: move it away or set store.directory", path = .path.display())]
+    NotAFolder { path: PathBuf },
+    #[error(
+        "{path} belongs to user {owner} and we run as user {us}: chown -R {us} it, or run as its owner",
+        path = .path.display()
+    )]
+    NotOurs { path: PathBuf, owner: u32, us: u32 },
+    #[error(
+        "{path} has mode {mode:04o}, so others can reach the private keys in it: chmod 700 it",
+        path = .path.display()
+    )]
+    Exposed { path: PathBuf, mode: u32 },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_is_for_us_alone() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::prepare(&outer.path().join("a/store")).unwrap();
+        assert_eq!(mode(&folder.0), 0o700);
+        assert_eq!(mode(&folder.database()), 0o600);
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_refused_with_the_remedy() {
+        for open in [0o701, 0o710, 0o704, 0o755, 0o777] {
+            let outer = tempfile::tempdir().unwrap();
+            let path = outer.path().join("store");
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
+            let error = Folder::prepare(&path).unwrap_err().to_string();
+            assert!(error.contains(&format!("mode {open:04o}")) && error.contains("chmod 700"), "{error}");
+            assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "nothing is written into it");
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_folders_place_is_refused_and_left_alone() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("store");
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(Folder::prepare(&path), Err(FolderError::NotAFolder { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn rights_that_others_have_on_the_files_are_taken_away() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("store");
+        let folder = Folder::prepare(&path).unwrap();
+        fs::set_permissions(folder.database(), Permissions::from_mode(0o644)).unwrap();
+        fs::write(path.join("mta-stsd.db-wal"), "").unwrap();
+        fs::set_permissions(path.join("mta-stsd.db-wal"), Permissions::from_mode(0o666)).unwrap();
+        Folder::prepare(&path).unwrap();
+        assert_eq!(mode(&folder.database()), 0o600);
+        assert_eq!(mode(&path.join("mta-stsd.db-wal")), 0o600);
+    }
+}

@@ -1,0 +1,386 @@
+//! The embedded store: one SQLite database in a folder that is ours alone.
+//!
+//! Every write is a transaction that is on the disk (WAL, `synchronous = FULL`) when it returns.
+//! Reads and writes use different connections, so a full or read-only disk stops writes and nothing
+//! else; a store that could only be opened for reading tries again at every write.
+
+use super::{
+    FindingRow, Held, OrderFailures, Storage, StorageError,
+    folder::Folder,
+    pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
+    seal::{MasterKey, Purpose, Seal, SealError},
+};
+use crate::{
+    certificate::{Certificate, CertificateSource, PrivateKey, SourceError, Validity},
+    logging::chain,
+    name::{DomainName, PolicyHost},
+};
+use jiff::Timestamp;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use sqlx::SqlitePool;
+use std::{error::Error, fmt, path::Path};
+use tokio::sync::{RwLock, RwLockReadGuard};
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+/// The store on disk.
+pub struct SqliteStorage {
+    folder: Folder,
+    seal: Seal,
+    pools: RwLock<Pools>,
+}
+
+impl SqliteStorage {
+    /// Opens the store in `directory`, making it (0700) where there is none.
+    ///
+    /// With a key every secret that stands there unsealed is sealed now; without one, secrets are
+    /// kept as they are. A store that cannot be written but holds something is opened for reading.
+    ///
+    /// # Errors
+    ///
+    /// Each says what to do about it: [`StorageError::Failed`] when others can reach the folder or it
+    /// is not ours, [`StorageError::NotWritable`] when nothing is there and nothing can be made,
+    /// [`StorageError::Unreadable`] when it is damaged, of another version, or sealed with another
+    /// key. Nothing is ever deleted or overwritten to make it open.
+    pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
+        let path = directory.to_owned();
+        let prepared = tokio::task::spawn_blocking(move || Folder::prepare(&path)).await;
+        let folder = prepared.map_err(failed)?.map_err(failed)?;
+        let seal = Seal(key);
+        let pools = Pools::open(&folder).await?;
+        check_seal(&pools.readers, &seal).await?;
+        match &pools.writer {
+            Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
+            Writer::Refused(why) => warn!(error = %why, "store opened for reading only"),
+        }
+        Ok(Self { folder, seal, pools: RwLock::new(pools) })
+    }
+
+    /// Ends the connections, which also empties the write-ahead log into the database. Everything is
+    /// durable without it; afterwards every call fails.
+    pub async fn close(&self) {
+        self.pools.write().await.close().await;
+    }
+
+    /// The connections for writing; opens the database again when it could only be read so far.
+    pub(super) async fn writer(&self) -> Result<SqlitePool, StorageError> {
+        match &self.pools.read().await.writer {
+            Writer::Open(writer) => return Ok(writer.clone()),
+            Writer::Refused(why) => self.check_room(why).await?,
+        }
+        let mut pools = self.pools.write().await;
+        if let Writer::Refused(_) = &pools.writer {
+            // First closed, because SQLite's two ways of opening a file must not meet.
+            pools.close().await;
+            *pools = Pools::open(&self.folder).await?;
+        }
+        match &pools.writer {
+            Writer::Refused(why) => Err(not_writable(why.clone())),
+            Writer::Open(writer) => {
+                info!("store opened for writing");
+                seal_what_is_plain(writer, &self.seal).await?;
+                Ok(writer.clone())
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Change, StorageError> {
+        within(WRITE, Change::begin(&self.writer().await?)).await.map_err(write_error)
+    }
+
+    async fn readers(&self) -> RwLockReadGuard<'_, Pools> {
+        self.pools.read().await
+    }
+
+    /// Refuses when the folder has no room; `why` explains when it cannot be said at all.
+    async fn check_room(&self, why: &str) -> Result<(), StorageError> {
+        let folder = self.folder.clone();
+        let asked = tokio::time::timeout(WRITE, tokio::task::spawn_blocking(move || folder.check_room()));
+        match asked.await {
+            Ok(Ok(room)) => room.map_err(not_writable),
+            Ok(Err(panicked)) => Err(failed(panicked)),
+            Err(_) => Err(not_writable(why.to_owned())),
+        }
+    }
+
+    async fn read_certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
+        let pools = self.readers().await;
+        let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
+        let row: Option<CertificateRow> =
+            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
+        row.map(|row| certificate(host, row, &self.seal))
+            .transpose()
+            .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
+    }
+}
+
+/// One indexed read; handshakes wait for it.
+pub(super) const SELECT_CERTIFICATE: &str =
+    "SELECT not_before, not_after, authority, chain, private_key FROM certificates WHERE host = ?";
+
+/// Answered from an index alone, without touching chains and keys.
+pub(super) const SELECT_HELD: &str = "SELECT host, not_before, not_after, authority FROM certificates";
+
+/// Exactly the expression of an index, so that no row is read at start.
+pub(super) const SELECT_SEALS: &str = "SELECT DISTINCT substr(private_key, 1, 5) FROM certificates
+     UNION SELECT substr(secret, 1, 5) FROM credentials";
+
+/// Exactly the expression of an index, so that only what is plain is read at start.
+pub(super) const SELECT_PLAIN_KEYS: &str = "SELECT host, private_key FROM certificates
+     WHERE substr(private_key, 1, 5) >= x'00' AND substr(private_key, 1, 5) < x'01'";
+
+type CertificateRow = (String, String, String, String, Vec<u8>);
+
+#[async_trait::async_trait]
+impl CertificateSource for SqliteStorage {
+    async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
+        self.read_certificate(host).await.map_err(|error| SourceError(error.into()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Storage for SqliteStorage {
+    async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        let pools = self.readers().await;
+        let query = sqlx::query_scalar("SELECT secret FROM credentials WHERE name = ?").bind(name);
+        let stored: Option<Vec<u8>> =
+            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
+        let Some(stored) = stored.map(Zeroizing::new) else { return Ok(None) };
+        let opened = self.seal.open(Purpose::Credential, name, &stored);
+        opened.map(Some).map_err(|error| sealed(format!("the credential {name:?}"), error))
+    }
+
+    async fn save_credential(&self, name: &str, secret: &[u8]) -> Result<(), StorageError> {
+        let stored = self.seal.close(Purpose::Credential, name, secret);
+        let query = sqlx::query("INSERT OR REPLACE INTO credentials (name, secret) VALUES (?, ?)")
+            .bind(name)
+            .bind(stored.as_slice());
+        within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
+        Ok(())
+    }
+
+    async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
+        let host = certificate.host.as_str();
+        let key = self.seal.close(Purpose::CertificateKey, host, certificate.key.pkcs8());
+        let mut change = self.begin().await?;
+        let work = async {
+            sqlx::query(
+                "INSERT OR REPLACE INTO certificates
+                 (host, not_before, not_after, authority, chain, private_key) VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(host)
+            .bind(certificate.validity.not_before.to_string())
+            .bind(certificate.validity.not_after.to_string())
+            .bind(&certificate.authority)
+            .bind(certificate.chain_pem())
+            .bind(key.as_slice())
+            .execute(change.on())
+            .await?;
+            let failures = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host);
+            failures.execute(change.on()).await?;
+            change.commit().await
+        };
+        within(WRITE, work).await.map_err(write_error)
+    }
+
+    async fn held(&self) -> Result<Vec<Held>, StorageError> {
+        let pools = self.readers().await;
+        let query = sqlx::query_as(SELECT_HELD).fetch_all(&pools.readers);
+        let rows: Vec<(String, String, String, String)> = within(LIST, query).await.map_err(read_error)?;
+        Ok(readable("certificate", rows, |(host, not_before, not_after, authority)| {
+            let validity = validity(&not_before, &not_after)?;
+            Ok(Held { host: policy_host(&host)?, validity, authority })
+        }))
+    }
+
+    async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError> {
+        let mut change = self.begin().await?;
+        let work = async {
+            for host in hosts {
+                let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
+                query.execute(change.on()).await?;
+            }
+            change.commit().await
+        };
+        within(WRITE, work).await.map_err(write_error)
+    }
+
+    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
+        let pools = self.readers().await;
+        let query =
+            sqlx::query_as("SELECT host, attempts, last_at, retry_at, kind, detail FROM order_failures");
+        let rows: Vec<(String, u32, String, String, String, String)> =
+            within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
+        Ok(readable("order failure", rows, |(host, attempts, last_at, retry_at, kind, detail)| {
+            let (last_at, retry_at) = (last_at.parse()?, retry_at.parse()?);
+            Ok(OrderFailures { host: policy_host(&host)?, attempts, last_at, retry_at, kind, detail })
+        }))
+    }
+
+    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError> {
+        let query = sqlx::query(
+            "INSERT OR REPLACE INTO order_failures (host, attempts, last_at, retry_at, kind, detail)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(failures.host.as_str())
+        .bind(failures.attempts)
+        .bind(failures.last_at.to_string())
+        .bind(failures.retry_at.to_string())
+        .bind(&failures.kind)
+        .bind(&failures.detail);
+        within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
+        Ok(())
+    }
+
+    async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {
+        let pools = self.readers().await;
+        let query = sqlx::query_as("SELECT domain, code, subject, severity, since FROM findings");
+        let rows: Vec<(String, String, String, String, String)> =
+            within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
+        Ok(readable("finding", rows, |(domain, code, subject, severity, since)| {
+            let domain = DomainName::from_ascii(&domain)?;
+            Ok(FindingRow { domain, code, subject, severity, since: since.parse()? })
+        }))
+    }
+
+    async fn replace_findings(
+        &self,
+        domain: &DomainName,
+        findings: &[FindingRow],
+    ) -> Result<(), StorageError> {
+        let mut change = self.begin().await?;
+        let work = async {
+            let old = sqlx::query("DELETE FROM findings WHERE domain = ?").bind(domain.as_str());
+            old.execute(change.on()).await?;
+            for finding in findings {
+                sqlx::query(
+                    "INSERT INTO findings (domain, code, subject, severity, since) VALUES (?, ?, ?, ?, ?)",
+                )
+                .bind(domain.as_str())
+                .bind(&finding.code)
+                .bind(&finding.subject)
+                .bind(&finding.severity)
+                .bind(finding.since.to_string())
+                .execute(change.on())
+                .await?;
+            }
+            change.commit().await
+        };
+        within(WRITE, work).await.map_err(write_error)
+    }
+
+    async fn check_writable(&self) -> Result<(), StorageError> {
+        self.check_room("the disk does not answer").await?;
+        within(WRITE, probe(&self.writer().await?)).await.map_err(write_error)
+    }
+}
+
+/// Refuses a key that does not fit what is there: serving with it would fail host by host.
+async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
+    let prefixes: Vec<Vec<u8>> =
+        sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
+    let refused = prefixes.iter().find_map(|prefix| seal.accepts(prefix).err());
+    refused.map_or(Ok(()), |error| Err(sealed("a secret".to_owned(), error)))
+}
+
+/// Seals what was kept before there was a key: all of it or none.
+async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
+    if seal.0.is_none() {
+        return Ok(());
+    }
+    let work = async {
+        let mut change = Change::begin(writer).await?;
+        let mut entries = 0;
+        for (purpose, select, update) in [
+            (
+                Purpose::CertificateKey,
+                SELECT_PLAIN_KEYS,
+                "UPDATE certificates SET private_key = ? WHERE host = ?",
+            ),
+            (
+                Purpose::Credential,
+                "SELECT name, secret FROM credentials WHERE substr(secret, 1, 1) = x'00'",
+                "UPDATE credentials SET secret = ? WHERE name = ?",
+            ),
+        ] {
+            let plain: Vec<(String, Vec<u8>)> = sqlx::query_as(select).fetch_all(change.on()).await?;
+            for (name, stored) in plain {
+                let stored = Zeroizing::new(stored);
+                let Some((_, secret)) = stored.split_first() else { continue };
+                let now_sealed = seal.close(purpose, &name, secret);
+                let query = sqlx::query(update).bind(now_sealed.as_slice()).bind(&name);
+                query.execute(change.on()).await?;
+                entries += 1;
+            }
+        }
+        change.commit().await?;
+        if entries > 0 {
+            // The log still has the old pages; emptied, no file shows a key any more.
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
+            info!(entries, "secrets sealed");
+        }
+        Ok(())
+    };
+    work.await.map_err(write_error)
+}
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+fn certificate(
+    host: &PolicyHost,
+    (not_before, not_after, authority, chain, key): CertificateRow,
+    seal: &Seal,
+) -> Result<Certificate, Cause> {
+    let key = Zeroizing::new(key);
+    let key = seal.open(Purpose::CertificateKey, host.as_str(), &key)?;
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    if chain.is_empty() {
+        return Err("its chain is empty".into());
+    }
+    Ok(Certificate {
+        host: host.clone(),
+        chain,
+        key: PrivateKey::from_pkcs8(key.to_vec()),
+        validity: validity(&not_before, &not_after)?,
+        authority,
+    })
+}
+
+fn validity(not_before: &str, not_after: &str) -> Result<Validity, Cause> {
+    Ok(Validity { not_before: not_before.parse::<Timestamp>()?, not_after: not_after.parse()? })
+}
+
+fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
+    PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
+}
+
+/// The rows that can be understood. One that cannot is one host's trouble and not a reason to hide
+/// all others: it counts as not there, so it is made anew and written over.
+fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
+    let understood = rows.into_iter().filter_map(|row| {
+        let read = read(row);
+        read.inspect_err(|error| warn!(what, error = %chain(&**error), "stored row not understood")).ok()
+    });
+    understood.collect()
+}
+
+fn failed(error: impl Into<Cause>) -> StorageError {
+    StorageError::Failed(error.into())
+}
+
+fn not_writable(error: impl Into<Cause>) -> StorageError {
+    StorageError::NotWritable(error.into())
+}
+
+fn sealed(what: String, error: SealError) -> StorageError {
+    StorageError::Unreadable { what, source: error.into() }
+}
+
+impl fmt::Debug for SqliteStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStorage")
+            .field("folder", &self.folder)
+            .field("seal", &self.seal)
+            .finish_non_exhaustive()
+    }
+}

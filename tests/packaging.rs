@@ -1,0 +1,92 @@
+//! The unit file and the image agree with the binary: paths, arguments, ports, folders.
+
+use mta_stsd::config::{DEFAULT_FILE, Store};
+use std::{path::Path, process::Command};
+
+const UNIT: &str = include_str!("../systemd/mta-stsd.service");
+const IMAGE: &str = include_str!("../Dockerfile");
+const CARGO: &str = include_str!("../Cargo.toml");
+
+/// What the unit sets `key` to, the last time it does.
+fn unit(key: &str) -> &'static str {
+    let value = UNIT.lines().rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("the unit does not set {key}"))
+}
+
+/// The arguments of an instruction in the image's last stage.
+fn image(instruction: &str) -> &'static str {
+    let last = IMAGE.rsplit("\nFROM ").next().unwrap();
+    let arguments = last.lines().find_map(|line| line.strip_prefix(instruction)?.strip_prefix(' '));
+    arguments.unwrap_or_else(|| panic!("the last stage has no {instruction}"))
+}
+
+fn binary() -> &'static str {
+    let name = CARGO.lines().find_map(|line| line.strip_prefix("name = ")).unwrap();
+    name.trim_matches('"')
+}
+
+#[test]
+fn the_unit_and_the_image_start_the_daemon_the_same_way() {
+    let path = format!("/usr/bin/{}", binary());
+    assert_eq!(unit("ExecStart"), format!("{path} serve"));
+    assert_eq!(image("ENTRYPOINT"), format!("[{path:?}]"));
+    assert_eq!(image("CMD"), "[\"serve\"]");
+    assert!(IMAGE.contains(&format!("target/dist/{} {path}\n", binary())), "the binary is where it is run");
+}
+
+#[test]
+fn the_folders_are_those_the_binary_looks_for() {
+    let state = Path::new(Store::DEFAULT_DIRECTORY);
+    assert_eq!(Path::new("/var/lib").join(unit("StateDirectory")), state);
+    assert_eq!(unit("StateDirectoryMode"), "0700", "the store refuses more");
+    assert_eq!(Path::new(image("VOLUME")), state);
+    assert!(IMAGE.contains(&format!("mkdir -m 0700 /state/{}\n", unit("StateDirectory"))));
+    assert!(IMAGE.contains(&format!("/state/ {}/\n", state.parent().unwrap().display())));
+    let configuration = Path::new("/etc").join(unit("ConfigurationDirectory"));
+    assert_eq!(Path::new(DEFAULT_FILE).parent(), Some(&*configuration));
+    assert_eq!(unit("RuntimeDirectory"), unit("StateDirectory"));
+}
+
+#[test]
+fn the_image_runs_as_a_number_that_is_not_root_and_owns_the_store() {
+    let user = image("USER");
+    let numbers: Vec<u32> = user.split(':').map(|number| number.parse().unwrap()).collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number > 0), "{user}");
+    assert!(IMAGE.contains(&format!("--chown={user} /state/")));
+    assert_eq!(image("EXPOSE"), "443 80");
+}
+
+#[test]
+fn the_image_is_built_with_the_compiler_and_the_profile_of_the_tree() {
+    let version = CARGO.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
+    assert!(IMAGE.contains(&format!("FROM rust:{}-", version.trim_matches('"'))));
+    assert!(IMAGE.contains("--locked --profile dist") && CARGO.contains("\n[profile.dist]\n"));
+}
+
+#[test]
+fn systemd_waits_for_the_drain_and_does_not_repeat_a_refused_start() {
+    let wait: u32 = unit("TimeoutStopSec").parse().unwrap();
+    assert!(wait > 15, "limits.drain_timeout is 15 s by default");
+    assert_eq!(unit("Type"), "notify-reload");
+    assert_eq!(unit("RestartPreventExitStatus"), "64 78");
+}
+
+#[test]
+fn the_units_only_capability_is_to_bind_low_ports() {
+    assert_eq!(unit("CapabilityBoundingSet"), "CAP_NET_BIND_SERVICE");
+    assert_eq!(unit("AmbientCapabilities"), "CAP_NET_BIND_SERVICE");
+    assert_eq!(unit("DynamicUser"), "yes");
+}
+
+// Where systemd is installed; CI installs it. The tool counts in tenths.
+#[test]
+fn the_units_exposure_is_at_most_one_and_a_half() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/mta-stsd.service");
+    let judge = Command::new("systemd-analyze")
+        .args(["security", "--no-pager", "--offline=true", "--threshold=15"])
+        .arg(file)
+        .output();
+    let Ok(judge) = judge else { return eprintln!("systemd-analyze is not installed: not judged") };
+    let said = String::from_utf8_lossy(&judge.stdout) + String::from_utf8_lossy(&judge.stderr);
+    assert!(judge.status.success() && said.contains("exposure level"), "{said}");
+}
