@@ -3,16 +3,21 @@
 //! `plan`, `renewal` and `retry` decide and are pure; `scheduler` is the dull loop that carries
 //! their decisions out; `client` and `internal` are the two authorities behind one port.
 
+mod answer;
 pub mod authority;
 mod books;
+pub mod client;
+pub mod internal;
 mod jitter;
 pub mod memory;
 mod order;
 mod plan;
+mod problem;
 mod renewal;
 mod retry;
 mod scheduler;
 mod status;
+mod transport;
 
 pub use scheduler::{Scheduler, SchedulerParts};
 pub use status::{AcmeStatus, HostStatus, Overview, Pause};

@@ -1,0 +1,165 @@
+//! What a problem document (RFC 8555 §6.7) means for us: pure, and a table in its test.
+
+use super::authority::IssueError;
+use std::time::Duration;
+
+/// The most characters of a stranger's text that are kept.
+const DETAIL_MAX: usize = 500;
+
+/// What every problem type of ACME begins with.
+const ACME_ERROR: &str = "urn:ietf:params:acme:error:";
+
+/// A problem as an authority told it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Problem<'a> {
+    /// The type, a URN; empty when there was none.
+    pub kind: &'a str,
+    /// The explanation; empty when there was none.
+    pub detail: &'a str,
+    /// How long to stay away, when the answer said so.
+    pub retry_after: Option<Duration>,
+}
+
+/// What we were doing when the problem came up: the same type means different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Opening the account.
+    Account,
+    /// Placing, finalizing or fetching an order.
+    Order,
+    /// Having a challenge checked.
+    Validation,
+}
+
+impl Problem<'_> {
+    /// The type without its prefix: `rateLimited`, `caa`, ….
+    pub fn word(&self) -> &str {
+        self.kind.strip_prefix(ACME_ERROR).unwrap_or(self.kind)
+    }
+
+    /// Sorts the problem by what the scheduler does next.
+    pub fn sort(&self, stage: Stage) -> IssueError {
+        let detail = self.text();
+        match (self.word(), stage) {
+            ("rateLimited", _) => IssueError::RateLimited { retry_after: self.retry_after, detail },
+            // Passing troubles of the authority, and of a conversation that lost its thread.
+            ("serverInternal" | "badNonce" | "orderNotReady" | "", _) => IssueError::Unreachable { detail },
+            (
+                "accountDoesNotExist"
+                | "externalAccountRequired"
+                | "userActionRequired"
+                | "invalidContact"
+                | "unsupportedContact",
+                _,
+            )
+            | (_, Stage::Account) => IssueError::Account { detail },
+            // The tenant's DNS decides these, whenever they are said.
+            ("caa" | "connection" | "dns" | "dnssec" | "incorrectResponse" | "tls", _) => {
+                IssueError::NotValidated { detail }
+            }
+            ("unauthorized", Stage::Validation) => IssueError::NotValidated { detail },
+            // An order is refused with this when the account has been closed or suspended.
+            ("unauthorized", Stage::Order) => IssueError::Account { detail },
+            (
+                "rejectedIdentifier"
+                | "unsupportedIdentifier"
+                | "malformed"
+                | "badCSR"
+                | "badPublicKey"
+                | "badSignatureAlgorithm"
+                | "invalidProfile",
+                _,
+            ) => IssueError::Refused { detail },
+            (_, Stage::Validation) => IssueError::NotValidated { detail },
+            // A type from the future: asking again later is the choice that harms nobody.
+            (_, Stage::Order) => IssueError::Unreachable { detail },
+        }
+    }
+
+    /// Type and explanation in one escaped line.
+    fn text(&self) -> String {
+        match (self.word(), self.detail) {
+            ("", "") => "no reason given".to_owned(),
+            (text, "") | ("", text) => printable(text),
+            (word, detail) => printable(&format!("{word}: {detail}")),
+        }
+    }
+}
+
+/// A stranger's text fit for logs and terminals: everything but printable ASCII is escaped, and it is
+/// cut to 500 characters.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        let escaped: String = match character {
+            ' '..='~' => character.into(),
+            other => other.escape_unicode().collect(),
+        };
+        // An escape is kept whole or left out, so that the cut never makes up a character.
+        if shown.len() + escaped.len() > DETAIL_MAX {
+            break;
+        }
+        shown += &escaped;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(word: &str, stage: Stage, expected: &str) {
+        let kind = format!("{ACME_ERROR}{word}");
+        let sorted = Problem { kind: &kind, detail: "why", retry_after: None }.sort(stage);
+        let variant = format!("{sorted:?}");
+        assert_eq!(variant.split(' ').next(), Some(expected), "{word} in {stage:?}: {sorted}");
+        assert!(sorted.to_string().ends_with(&format!("{word}: why")), "{sorted}");
+    }
+
+    // RFC 8555 §6.7, the types an order can meet.
+    #[test]
+    fn each_problem_type_leads_to_what_the_scheduler_does_next() {
+        for stage in [Stage::Account, Stage::Order, Stage::Validation] {
+            check("rateLimited", stage, "RateLimited");
+            check("serverInternal", stage, "Unreachable");
+            check("badNonce", stage, "Unreachable");
+            check("accountDoesNotExist", stage, "Account");
+            check("externalAccountRequired", stage, "Account");
+            check("userActionRequired", stage, "Account");
+        }
+        for word in ["unauthorized", "malformed", "invalidContact", "aWordFromTheFuture"] {
+            check(word, Stage::Account, "Account");
+        }
+        for word in ["rejectedIdentifier", "unsupportedIdentifier", "malformed", "badCSR"] {
+            check(word, Stage::Order, "Refused");
+            check(word, Stage::Validation, "Refused");
+        }
+        for word in ["caa", "dns", "dnssec", "connection", "tls", "incorrectResponse"] {
+            check(word, Stage::Order, "NotValidated");
+            check(word, Stage::Validation, "NotValidated");
+        }
+        check("unauthorized", Stage::Validation, "NotValidated");
+        check("unauthorized", Stage::Order, "Account");
+        check("orderNotReady", Stage::Order, "Unreachable");
+        check("aWordFromTheFuture", Stage::Order, "Unreachable");
+        check("aWordFromTheFuture", Stage::Validation, "NotValidated");
+    }
+
+    #[test]
+    fn a_rate_limit_keeps_how_long_it_lasts() {
+        let hour = Some(Duration::from_secs(3600));
+        let kind = format!("{ACME_ERROR}rateLimited");
+        let sorted = Problem { kind: &kind, detail: "", retry_after: hour }.sort(Stage::Order);
+        assert_eq!(sorted, IssueError::RateLimited { retry_after: hour, detail: "rateLimited".into() });
+    }
+
+    #[test]
+    fn a_strangers_text_cannot_draw_on_a_terminal_or_fill_a_log() {
+        assert_eq!(printable("two\nlines\x1b[31m"), r"two\u{a}lines\u{1b}[31m");
+        assert_eq!(printable("\u{202e}b\u{fc}cher"), r"\u{202e}b\u{fc}cher");
+        assert_eq!(printable(&"a".repeat(600)).len(), DETAIL_MAX);
+        let cut = printable(&("a".repeat(498) + "\n"));
+        assert_eq!(cut, "a".repeat(498), "an escape is not cut in half");
+    }
+}
