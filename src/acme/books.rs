@@ -46,7 +46,7 @@ pub struct HeldCertificate {
 pub struct Pause {
     /// Until when; the first order afterwards goes alone, to see whether it is over.
     pub until: Timestamp,
-    /// `rate-limited` or `account`.
+    /// `rate_limited` or `account`.
     pub kind: String,
     /// What the authority said.
     pub detail: String,

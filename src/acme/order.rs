@@ -14,6 +14,7 @@ use super::{
 use crate::{
     certificate::{Certificate, CertificateTable, ChallengeTable},
     clock::Clock,
+    logging::chain,
     name::PolicyHost,
     storage::Storage,
 };
@@ -73,7 +74,7 @@ impl Workshop {
         loop {
             // At every turn: the table is bounded, and what it forgot it would look for in the store.
             if let Err(error) = self.certificates.publish(certificate) {
-                error!(%host, %error, "certificate not served");
+                error!(%host, error = %chain(&error), "certificate not served");
             }
             let Err(error) = self.storage.save_certificate(certificate).await else { break };
             if self.status.write().unsaved.insert(host.clone()) {
@@ -87,21 +88,9 @@ impl Workshop {
         if self.status.write().unsaved.remove(host) {
             // Between the last turn and now a handshake may have learnt that the store has none.
             if let Err(error) = self.certificates.publish(certificate) {
-                error!(%host, %error, "certificate not served");
+                error!(%host, error = %chain(&error), "certificate not served");
             }
             info!(%host, "certificate stored after all");
         }
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

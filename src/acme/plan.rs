@@ -199,7 +199,7 @@ mod tests {
                 attempts: 1,
                 last_at: at(last_at),
                 retry_at: at(retry_at),
-                kind: "not-validated".into(),
+                kind: "not_validated".into(),
                 detail: String::new(),
             };
             self.failures.insert(host(name), failures);

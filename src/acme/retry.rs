@@ -87,7 +87,7 @@ pub fn pauses_until(failures: &OrderFailures) -> Option<Timestamp> {
 }
 
 /// Kind of a pause that the authority asked for.
-pub const RATE_LIMITED: &str = "rate-limited";
+pub const RATE_LIMITED: &str = "rate_limited";
 /// Kind of a pause that the operator has to end.
 pub const ACCOUNT: &str = "account";
 
@@ -95,7 +95,7 @@ pub const ACCOUNT: &str = "account";
 fn describe(error: &IssueError) -> (&'static str, &str) {
     match error {
         IssueError::RateLimited { detail, .. } => (RATE_LIMITED, detail),
-        IssueError::NotValidated { detail } => ("not-validated", detail),
+        IssueError::NotValidated { detail } => ("not_validated", detail),
         IssueError::Refused { detail } => ("refused", detail),
         IssueError::Account { detail } => (ACCOUNT, detail),
         IssueError::Unusable { detail } => ("unusable", detail),
@@ -262,7 +262,7 @@ mod tests {
         let first = next(&host(), None, &not_validated(), start(), Jitter::NONE);
         let second = next(&host(), Some(&first), &unreachable(), first.retry_at, Jitter::NONE);
         assert_eq!((first.attempts, second.attempts), (1, 2));
-        assert_eq!((first.kind.as_str(), second.kind.as_str()), ("not-validated", "unreachable"));
+        assert_eq!((first.kind.as_str(), second.kind.as_str()), ("not_validated", "unreachable"));
         assert_eq!(second.last_at, first.retry_at);
     }
 

@@ -11,7 +11,7 @@ use super::{
     authority::{Authority, IssueError},
     books::Books,
     jitter::Jitter,
-    order::{Workshop, chain},
+    order::Workshop,
     plan::{Plan, plan},
     retry,
     status::AcmeStatus,
@@ -20,6 +20,7 @@ use crate::{
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
     config,
+    logging::chain,
     name::PolicyHost,
     snapshot::SharedSnapshot,
     storage::{OrderFailures, Storage, StorageError},
@@ -312,7 +313,7 @@ impl Scheduler {
 
     /// Told once; the status says it until the store is well.
     fn store_failed(&self, error: &StorageError) {
-        let error = chain(error);
+        let error = chain(error).to_string();
         if self.workshop.status.write().storage_trouble.replace(error.clone()).is_none() {
             error!(error, "store cannot be used, no orders are placed");
         }

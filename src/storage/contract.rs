@@ -130,6 +130,8 @@ async fn a_hosts_failures_end_with_its_certificate(store: &dyn Storage) {
     assert_eq!(kept, [failures(5, u32::MAX), failures(6, 1)]);
     store.save_certificate(&certificate(5, 1)).await.unwrap();
     assert_eq!(store.failures().await.unwrap(), [failures(6, 1)]);
+    store.remove_certificates(&[host(6)]).await.unwrap();
+    assert_eq!(store.failures().await.unwrap(), []);
 }
 
 async fn findings_are_replaced_by_domain(store: &dyn Storage) {

@@ -199,6 +199,8 @@ impl Storage for SqliteStorage {
             for host in hosts {
                 let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
+                let query = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host.as_str());
+                query.execute(change.on()).await?;
             }
             change.commit().await
         };

@@ -135,7 +135,7 @@ impl Year {
             if self.chance.one_in(4 * 24) {
                 self.edit();
             }
-            if self.chance.one_in(20 * 24) {
+            if self.is_time_to_restart() {
                 process = self.restart(process).await;
             }
             if hour % 12 == 0 {
@@ -163,6 +163,13 @@ impl Year {
             settings: settings(),
         });
         Process { certificates, task: tokio::spawn(scheduler.run(stop.clone())), stop }
+    }
+
+    /// Every other week, and more often while the account is paused: what is remembered shows then.
+    fn is_time_to_restart(&mut self) -> bool {
+        let trouble = self.calendar.at(self.clock.now()).map(|spell| spell.trouble);
+        let paused = matches!(trouble, Some(Trouble::Limits | Trouble::Account));
+        self.chance.one_in(if paused { 6 } else { 14 * 24 })
     }
 
     /// Stops the process, or kills it, and starts the next one over the same store.

@@ -10,7 +10,7 @@ use mta_stsd::{
     certificate::{CertificateSource, ChallengeTable, Validity},
     clock::Clock,
     name::PolicyHost,
-    storage::MemoryStorage,
+    storage::{MemoryStorage, Storage},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{
@@ -105,8 +105,12 @@ impl Watched {
     async fn check_before(&self, host: &PolicyHost) {
         let now = self.clock.now();
         let stored = self.storage.certificate(host).await.ok().flatten().map(|held| held.validity);
+        let failures = self.storage.failures().await.unwrap_or_default();
         let mut seen = self.seen();
         let mut faults = Vec::new();
+        if failures.iter().any(|failures| failures.host == *host && now < failures.retry_at) {
+            faults.push("an order before the stored retry time");
+        }
         if seen.in_flight.len() >= ORDERS_AT_ONCE {
             faults.push("more orders at once than allowed");
         }

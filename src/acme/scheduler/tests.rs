@@ -192,7 +192,7 @@ async fn hosts_that_hang_panic_or_fail_delay_no_other() {
     assert_eq!(failure("hangs").detail, "the order took longer than 300s");
     assert_eq!(failure("panics").kind, "unusable");
     assert!(failure("panics").detail.ends_with("told to panic"));
-    assert_eq!(failure("fails").kind, "not-validated");
+    assert_eq!(failure("fails").kind, "not_validated");
     assert!(!running.task.is_finished());
 }
 
