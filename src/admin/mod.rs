@@ -5,4 +5,6 @@ mod server;
 mod status;
 
 pub use server::{AdminServer, Sources};
-pub use status::{CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadReport, Summary};
+pub use status::{
+    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadReport, Summary,
+};

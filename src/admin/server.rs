@@ -85,7 +85,8 @@ impl AdminServer {
 fn remove_left_behind(path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
-        let problem = format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
+        let problem =
+            format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -119,7 +120,8 @@ async fn status(
 }
 
 fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, now: Timestamp) -> Overview {
-    let mut summary = Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
+    let mut summary =
+        Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
     let mut troubled = Vec::new();
     for (host, hosted) in snapshot.iter() {
         match hosted.policy.policy().mode() {

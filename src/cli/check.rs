@@ -45,7 +45,10 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
     } else {
         eprint!("{}{}", super::rendered(&report.faults), super::rendered(&report.warnings));
         let (faults, warnings) = (report.faults.len(), report.warnings.len());
-        eprintln!("{}: {domains} domains to serve, {faults} faults, {warnings} warnings", args.config.path.display());
+        eprintln!(
+            "{}: {domains} domains to serve, {faults} faults, {warnings} warnings",
+            args.config.path.display()
+        );
     }
     if accepted { DONE } else { CONFIG }
 }

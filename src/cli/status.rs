@@ -54,7 +54,9 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
         }
     };
     if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
-        eprintln!("mta-stsd: the daemon does not serve {domain}; `mta-stsd check` tells whether it was refused");
+        eprintln!(
+            "mta-stsd: the daemon does not serve {domain}; `mta-stsd check` tells whether it was refused"
+        );
         return CONFIG;
     }
     if args.json {
@@ -84,7 +86,12 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
         let summary = &overview.summary;
         line(&format!(
             "mta-stsd {}, generation {}: {} domains ({} enforce, {} testing, {} none)",
-            overview.version, summary.generation, summary.domains, summary.enforce, summary.testing, summary.none
+            overview.version,
+            summary.generation,
+            summary.domains,
+            summary.enforce,
+            summary.testing,
+            summary.none
         ));
         line(&format!(
             "without a valid certificate: {}; orders failing: {}; serious findings: {}",
@@ -119,7 +126,9 @@ fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
             "  certificate  valid until {}, to be renewed from {}",
             held.not_after, held.renew_at
         )),
-        None => line("  certificate  none yet: senders cannot fetch the policy; do not publish the TXT record"),
+        None => {
+            line("  certificate  none yet: senders cannot fetch the policy; do not publish the TXT record")
+        }
     }
     if domain.ordering {
         line("  order        in flight");
@@ -138,10 +147,15 @@ fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
         (Some(checked), Some(answered)) => {
             line(&format!("  MX records   no answer from DNS at {checked}; what follows is of {answered}"));
         }
-        (Some(checked), None) => line(&format!("  MX records   no answer from DNS yet, last asked {checked}")),
+        (Some(checked), None) => {
+            line(&format!("  MX records   no answer from DNS yet, last asked {checked}"))
+        }
     }
     for finding in &domain.findings {
-        line(&format!("  {:<12} {} since {}: {}", finding.severity, finding.code, finding.since, finding.remedy));
+        line(&format!(
+            "  {:<12} {} since {}: {}",
+            finding.severity, finding.code, finding.since, finding.remedy
+        ));
     }
     line("  to publish:");
     for record in &domain.records {

@@ -5,6 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "these tests wait for another process, in its time")]
 
 mod commands;
+mod issue;
+#[path = "../support/pebble.rs"]
+mod pebble;
 mod reload;
 mod stop;
 mod support;

@@ -94,7 +94,8 @@ fn no_fetch_fails_or_sees_a_mixture_while_edits_rain() {
     let home = Home::new("");
     let write = |round: usize| {
         let mx: Vec<_> = (0..20).map(|n| format!("\"mx{n}.round{round}.example\"")).collect();
-        let text = format!("[[tenant]]\nname = \"m\"\ndomains = [\"meadow.example\"]\nmx = [{}]\n", mx.join(", "));
+        let text =
+            format!("[[tenant]]\nname = \"m\"\ndomains = [\"meadow.example\"]\nmx = [{}]\n", mx.join(", "));
         home.write("tenants.d/meadow.toml", &text);
     };
     write(0);

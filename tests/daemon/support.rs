@@ -129,7 +129,8 @@ impl Daemon {
             });
         }
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut daemon = Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") };
+        let mut daemon =
+            Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") };
         daemon.https = daemon.address("listening for https");
         if !fs::read_to_string(home.main_file()).unwrap().contains("http = []") {
             daemon.http = daemon.address("listening for http\"");
@@ -170,7 +171,8 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

@@ -2,6 +2,7 @@
 //! what strangers may try. Limits are short and conditions are waited for; nothing is timed.
 
 mod client;
+mod daemon;
 mod drain;
 mod hello;
 mod hostile;

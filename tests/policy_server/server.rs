@@ -42,19 +42,8 @@ pub fn limits() -> Limits {
     Limits {
         connections: 2_000,
         connections_per_address: 2_000,
-        handshakes: 512,
-        handshake_timeout: Duration::from_secs(10),
-        header_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(15),
-        connection_age: Duration::from_secs(120),
-        requests_per_connection: 1_000,
-        header_bytes: 16 * 1024,
-        header_count: 64,
-        uri_bytes: 2_048,
-        http2_streams: 16,
-        drain_timeout: Duration::from_secs(15),
         certificates_in_memory: 100,
-        config_file_bytes: 1 << 20,
+        ..Limits::default()
     }
 }
 
@@ -233,7 +222,8 @@ fn issue(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Certificate 
     }
 }
 
-fn pend(challenges: &ChallengeTable, challenge: Challenge<'_>) -> Box<dyn Any> {
+/// Makes a challenge pending in `challenges`.
+pub fn pend(challenges: &ChallengeTable, challenge: Challenge<'_>) -> Box<dyn Any> {
     match challenge {
         Challenge::Http01 { host: name, token } => {
             Box::new(challenges.answer_http_01(host(name), token, format!("{token}.thumbprint")))

@@ -106,6 +106,20 @@ impl Pebble {
         self.folder.path()
     }
 
+    /// PEM of the root of what it issues since its last start, in a file.
+    pub fn issuing_root(&self) -> PathBuf {
+        let file = self.folder.path().join(format!("issuing-root.{}.pem", self.starts));
+        let output = Command::new("curl")
+            // Our own process on loopback; its certificate stands for nothing.
+            .args(["--silent", "--fail", "--insecure"])
+            .arg(format!("https://127.0.0.1:{}/roots/0", self.management_port))
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run curl ({error}): install the Debian package curl"));
+        assert!(output.status.success());
+        fs::write(&file, output.stdout).unwrap();
+        file
+    }
+
     /// Ends Pebble and starts it anew: it has forgotten everything and signs with another root.
     pub async fn restart(&mut self) {
         self.stop();
