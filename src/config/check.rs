@@ -132,12 +132,10 @@ impl<'a> Party<'a> {
             Some(_) => draft.hosts.iter().map(|host| &host.host).collect(),
             None => HashSet::new(),
         };
-        let mut hosts = Vec::with_capacity(self.asked_at_most());
-        for (host, source, listed) in self.asked() {
-            if listed && (self.lost.contains(&host.host) || in_place.contains(&host.host)) {
-                continue;
-            }
-            hosts.push(host.host.clone());
+        let has = |(host, _, listed): &(&WrittenHost, &Source, bool)| {
+            !*listed || !(self.lost.contains(&host.host) || in_place.contains(&host.host))
+        };
+        for (host, source, listed) in self.asked().filter(has) {
             let shared = listed || matches!(draft.policy, DraftPolicy::Named(_));
             if let Some(problem) = shared.then(|| own_subdomains(policy, &host.host)).flatten() {
                 let (key, remedy) = ("tenant.domains", "name the MX hosts one by one");
@@ -145,16 +143,14 @@ impl<'a> Party<'a> {
                 faults.push(warning.for_tenant(self.id));
             }
         }
+        let hosts = || self.asked().filter(has).map(|(host, ..)| &host.host);
         let file = file.source.path();
-        Some(match self.before {
-            Some(b) if b.hosts == hosts && b.policy == *policy && b.file == *file => Arc::clone(b),
-            _ => Arc::new(Tenant {
-                id: self.id.clone(),
-                hosts,
-                policy: Arc::clone(policy),
-                file: Arc::clone(file),
-            }),
-        })
+        let same = |b: &&Arc<Tenant>| b.policy == *policy && b.file == *file && b.hosts.iter().eq(hosts());
+        let new = || {
+            let (id, policy, file) = (self.id.clone(), Arc::clone(policy), Arc::clone(file));
+            Arc::new(Tenant { id, hosts: hosts().cloned().collect(), policy, file })
+        };
+        Some(self.before.filter(same).map_or_else(new, Arc::clone))
     }
 }
 
