@@ -53,6 +53,9 @@ pub struct Outcome {
     pub server: Option<Server>,
     /// The tenants to serve.
     pub tenants: Tenants,
+    /// The same in reading order, which is also how they lie in memory: of a hundred thousand, a walk
+    /// in this order is far quicker. Empty when `server` is.
+    pub in_order: Vec<Arc<Tenant>>,
     /// Tenants among them that were not served before.
     pub added: Vec<TenantId>,
     /// Tenants among them whose domains or policy are other than before.
@@ -426,6 +429,7 @@ impl<'a> Contest<'a> {
                 Some(before) if before.hosts == tenant.hosts && before.policy == tenant.policy => {}
                 Some(_) => outcome.changed.push(party.id.clone()),
             }
+            outcome.in_order.push(Arc::clone(&tenant));
             outcome.tenants.insert(party.id.clone(), tenant);
         }
         // Each tenant is from before or new, so counting shows whether any is gone.

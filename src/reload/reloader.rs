@@ -165,7 +165,7 @@ impl Reloader {
             let served_changed = report.added.len() + report.changed.len() + report.removed.len() > 0;
             if served_changed || republished || first {
                 self.generation += 1;
-                self.snapshot.replace(Snapshot::build(self.generation, outcome.tenants.values(), publish));
+                self.snapshot.replace(Snapshot::build(self.generation, &outcome.in_order, publish));
                 report.replaced = true;
             }
             self.tenants = outcome.tenants;
