@@ -10,8 +10,9 @@
 //! - A faulty **named policy** does so for each tenant that uses it.
 //! - A **drop-in** that cannot be read, or holds a tenant that cannot be told by name, keeps those
 //!   last loaded from it that are found nowhere else.
-//! - A bad line of a **list file** holds back that line; a list that cannot be read or has no domain
-//!   left keeps its tenant.
+//! - A bad line of a **list file** holds back that line, and while there is one, domains that were
+//!   served stay although the list has them no more: the bad line may be what became of them. A list
+//!   that cannot be read or has no domain left keeps its tenant.
 //! - **Two owners** of one domain: the tenant that owned it last keeps it, else the first in reading
 //!   order (the main file's tenants, its policies with lists, the drop-ins by name). The newcomer is
 //!   refused, from a list only the domain is. Whoever is kept still owns the domains it had.
@@ -101,6 +102,8 @@ struct Party<'a> {
     refused: bool,
     /// Domains of its list that belong to somebody else.
     lost: HashSet<&'a PolicyHost>,
+    /// Domains that it had and that a bad line of its list may have meant.
+    kept: Vec<&'a PolicyHost>,
     /// Its last good self.
     before: Option<&'a Arc<Tenant>>,
 }
@@ -146,7 +149,10 @@ impl<'a> Party<'a> {
                 faults.push(warning.for_tenant(self.id));
             }
         }
-        let hosts = || self.asked().filter(has).map(|(host, ..)| &host.host);
+        let hosts = || {
+            let asked = self.asked().filter(has).map(|(host, ..)| &host.host);
+            asked.chain(self.kept.iter().copied())
+        };
         let file = file.source.path();
         let same = |b: &&Arc<Tenant>| b.policy == *policy && b.file == *file && b.hosts.iter().eq(hosts());
         let new = || {
@@ -261,6 +267,7 @@ impl<'a> Contest<'a> {
             policy,
             refused,
             lost: HashSet::new(),
+            kept: Vec::new(),
             before,
         });
     }
@@ -307,6 +314,7 @@ impl<'a> Contest<'a> {
                 policy: None,
                 refused: true,
                 lost: HashSet::new(),
+                kept: Vec::new(),
                 before: Some(before),
             });
         }
@@ -330,6 +338,22 @@ impl<'a> Contest<'a> {
                 }
             }
             self.keep_refused();
+        }
+        for party in 0..self.parties.len() {
+            self.keep_unlisted(party);
+        }
+    }
+
+    /// Leaves a party what it had and nobody else has, while its list has a bad line.
+    fn keep_unlisted(&mut self, index: usize) {
+        let Some(party) = self.parties.get_mut(index) else { return };
+        let doubtful = !party.refused && party.list.is_some_and(|list| list.has_bad_line);
+        let Some(before) = party.before.filter(|_| doubtful) else { return };
+        for host in &before.hosts {
+            if !self.claims.contains_key(host) {
+                self.claims.insert(host, Claim { party: index, written: None });
+                party.kept.push(host);
+            }
         }
     }
 
