@@ -78,9 +78,8 @@ fn certificate_export_writes_key_and_chain_for_us_alone_beside_a_running_daemon(
     let export = || home.run(&["certificate", "export", "meadow.example", "--out", out.to_str().unwrap()]);
     assert_eq!(export().status.code(), Some(0));
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
-    let public_key = |command: &str, option: &str| {
-        let output =
-            Command::new("openssl").args([command, option, "-noout", "-in"]).arg(&out).output().unwrap();
+    let public_key = |command: &[&str]| {
+        let output = Command::new("openssl").args(command).arg("-in").arg(&out).output().unwrap();
         assert!(output.status.success(), "{}", text(output.stderr));
         output.stdout
     };
