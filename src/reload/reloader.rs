@@ -106,6 +106,21 @@ impl Reloader {
         }
     }
 
+    /// Puts what was served by the process before in the place of what a faulty start left out, and
+    /// reads the files again. [`Self::first`] came before; nobody has been served yet.
+    pub fn resume(&mut self, kept: Tenants) -> ReloadReport {
+        let publish = self.snapshot.load().publish().clone();
+        self.generation += 1;
+        self.snapshot.replace(Snapshot::build(self.generation, kept.values(), publish));
+        self.tenants = kept;
+        self.reload()
+    }
+
+    /// The tenants served.
+    pub(super) fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
     /// Reads the files again and applies what can be applied. What cannot stays as it was last good;
     /// `config::check` has the rules.
     pub fn reload(&mut self) -> ReloadReport {

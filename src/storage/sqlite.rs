@@ -5,10 +5,11 @@
 //! else; a store that could only be opened for reading tries again at every write.
 
 use super::{
-    FindingRow, Held, OrderFailures, Storage, StorageError,
+    FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError,
     folder::Folder,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     seal::{MasterKey, Purpose, Seal, SealError},
+    served,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, PrivateKey, SourceError, Validity},
@@ -271,6 +272,22 @@ impl Storage for SqliteStorage {
         within(WRITE, work).await.map_err(write_error)
     }
 
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
+        served::read(&self.readers().await.readers).await
+    }
+
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError> {
+        served::write(self.begin().await?, tenants, removed).await
+    }
+
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError> {
+        served::replace(self.begin().await?, tenants).await
+    }
+
     async fn check_writable(&self) -> Result<(), StorageError> {
         self.check_room("the disk does not answer").await?;
         within(WRITE, probe(&self.writer().await?)).await.map_err(write_error)
@@ -326,7 +343,7 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
     work.await.map_err(write_error)
 }
 
-type Cause = Box<dyn Error + Send + Sync>;
+pub(super) type Cause = Box<dyn Error + Send + Sync>;
 
 fn certificate(
     host: &PolicyHost,
@@ -352,13 +369,13 @@ fn validity(not_before: &str, not_after: &str) -> Result<Validity, Cause> {
     Ok(Validity { not_before: not_before.parse::<Timestamp>()?, not_after: not_after.parse()? })
 }
 
-fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
+pub(super) fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
     PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
 }
 
 /// The rows that can be understood. One that cannot is one host's trouble and not a reason to hide
 /// all others: it counts as not there, so it is made anew and written over.
-fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
+pub(super) fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
     let understood = rows.into_iter().filter_map(|row| {
         let read = read(row);
         read.inspect_err(|error| warn!(what, error = %chain(&**error), "stored row not understood")).ok()
