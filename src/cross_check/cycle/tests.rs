@@ -7,7 +7,7 @@ use crate::{
     cross_check::{DomainStatus, FindingCode},
     dns::memory::MemoryLookup,
     policy::{MaxAge, Mode, MxPattern, Policy},
-    storage::{FindingRow, Held, OrderFailures},
+    storage::{FindingRow, Held, OrderFailures, StorageError},
 };
 use jiff::Timestamp;
 use std::{
