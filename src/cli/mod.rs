@@ -13,7 +13,7 @@ mod records;
 mod serve;
 mod status;
 
-use crate::config::Fault;
+use crate::config::{DEFAULT_FILE, Fault};
 use clap::{Args, Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -52,7 +52,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArg {
     /// Main configuration file
-    #[arg(long = "config", short, value_name = "FILE", default_value = "/etc/mta-stsd/mta-stsd.toml")]
+    #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_FILE)]
     path: PathBuf,
 }
 

@@ -140,7 +140,7 @@ impl Reader<'_, '_> {
     }
 
     fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from("/var/lib/mta-stsd");
+        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
         let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
         let store = Store {
             directory: self.path(&mut table, "directory").unwrap_or_else(directory),
