@@ -82,6 +82,11 @@ fn rendered(faults: &[Fault]) -> String {
     faults.iter().map(|fault| fault.render(colour) + "\n").collect()
 }
 
+/// `1 domain`, `2 domains`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A runtime for one question on the local socket.
 fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()

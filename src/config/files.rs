@@ -30,6 +30,8 @@ const STAMP_TRUSTED_AFTER_SECONDS: i64 = 2;
 pub(super) struct MainFile {
     /// `None` when the server's part, or the file as a whole, is faulty.
     pub(super) server: Option<Server>,
+    /// Where the status socket is, as far as can be told; `None` when the file is no TOML.
+    socket: Option<PathBuf>,
     /// The pattern of the drop-ins, relative to the file's folder.
     pub(super) pattern: Option<Written<String>>,
     pub(super) policies: HashMap<String, NamedPolicy>,
@@ -57,12 +59,13 @@ impl MainFile {
             incomplete: true,
             faults: Vec::new(),
         };
-        let mut file = Self { server: None, pattern: None, policies: HashMap::new(), tenants };
+        let mut file = Self { server: None, socket: None, pattern: None, policies: HashMap::new(), tenants };
         let Some(mut root) = reading.parse() else { return file };
         let server = server::read(&mut root, reading, folder);
         file.pattern = root.text("tenants");
         let tables = (root.tables("tenant"), root.table("policies"));
         root.finish();
+        file.socket = Some(server.admin.socket.clone());
         file.server = (reading.faults_so_far() == 0).then_some(server);
         let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
         let (mut drafts, all_tenants) = tenants.read(tables.0);
@@ -77,6 +80,7 @@ impl MainFile {
     fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
         Self {
             server: None,
+            socket: None,
             pattern: None,
             policies: HashMap::new(),
             tenants: TenantFile::unreadable(path, fault),
@@ -308,6 +312,12 @@ impl Loaded {
             && self.drop_ins.iter().zip(&other.drop_ins).all(|(a, b)| Arc::ptr_eq(a, b))
             && self.lists.len() == other.lists.len()
             && self.lists.iter().all(|(path, a)| other.lists.get(path).is_some_and(|b| Arc::ptr_eq(a, b)))
+    }
+
+    /// Where the daemon of this configuration answers status questions, be the rest as faulty as it
+    /// may; `None` when the main file cannot be read as TOML.
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.main.socket.as_deref()
     }
 
     /// Every file read, so that its changes can be watched.
