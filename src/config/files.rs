@@ -12,7 +12,7 @@ use super::{
     list::ListFile,
     server,
     source::{Source, Stamp},
-    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader},
+    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader, belongs_to_a_tenant},
 };
 use crate::config::Limits;
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ impl MainFile {
         let server = server::read(&mut root, reading, folder);
         file.pattern = root.text("tenants");
         let tables = (root.tables("tenant"), root.table("policies"));
-        root.finish();
+        root.finish_with(belongs_to_a_tenant);
         file.socket = Some(server.admin.socket.clone());
         file.server = (reading.faults_so_far() == 0).then_some(server);
         let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
@@ -224,6 +224,7 @@ impl Files {
             drop_ins: Vec::new(),
             lists: HashMap::new(),
             pattern_fault: None,
+            pattern_warning: None,
             folders: BTreeSet::from([folder]),
         };
         match loaded.expand() {
@@ -300,6 +301,8 @@ pub struct Loaded {
     pub(super) lists: HashMap<PathBuf, Arc<ListFile>>,
     /// Why it is not known which drop-ins there are.
     pub(super) pattern_fault: Option<Fault>,
+    /// What is unwise about the pattern.
+    pub(super) pattern_warning: Option<Fault>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -347,7 +350,11 @@ impl Loaded {
         if let Err(error) = std::fs::read_dir(listed) {
             let folder = super::fault::quoted(&listed.to_string_lossy());
             let problem = format!("the folder {folder} cannot be read: {error}");
-            return Err(fault(problem, "make the folder, or take the key out"));
+            let remedy = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "let the service's user read the folder",
+                _ => "make the folder, or take the key out",
+            };
+            return Err(fault(problem, remedy));
         }
         self.folders.insert(base.clone());
         // Editors and Kubernetes keep their own things behind a leading dot.
@@ -378,6 +385,13 @@ impl Loaded {
             paths.push(path.into());
         }
         paths.sort();
+        if paths.is_empty() {
+            let (problem, remedy) =
+                ("no file is found here", "check the pattern, or put the first one there");
+            let source = &main.tenants.source;
+            let warning = Fault::at(super::Severity::Warning, source, *span, "tenants", problem, remedy);
+            self.pattern_warning = Some(warning);
+        }
         Ok(paths)
     }
 }
