@@ -14,7 +14,7 @@ mod records;
 mod serve;
 mod status;
 
-use crate::config::Fault;
+use crate::config::{DEFAULT_FILE, Fault};
 use clap::{Args, Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -55,7 +55,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArg {
     /// Main configuration file
-    #[arg(long = "config", short, value_name = "FILE", default_value = "/etc/mta-stsd/mta-stsd.toml")]
+    #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_FILE)]
     path: PathBuf,
 }
 
@@ -84,6 +84,11 @@ pub fn run() -> ExitCode {
 fn rendered(faults: &[Fault]) -> String {
     let colour = std::io::stderr().is_terminal();
     faults.iter().map(|fault| fault.render(colour) + "\n").collect()
+}
+
+/// `1 domain`, `2 domains`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A runtime for one question on the local socket.

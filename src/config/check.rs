@@ -73,10 +73,14 @@ pub struct Outcome {
 pub fn check(loaded: &Loaded, previous: &Previous<'_>) -> Outcome {
     let mut faults: Vec<Fault> = loaded.main.tenants.faults.clone();
     faults.extend(loaded.pattern_fault.clone());
+    faults.extend(loaded.pattern_warning.clone());
     faults.extend(loaded.drop_ins.iter().flat_map(|file| file.faults.iter().cloned()));
     let mut lists: Vec<_> = loaded.lists.iter().collect();
     lists.sort_by_key(|(path, _)| *path);
-    faults.extend(lists.into_iter().flat_map(|(_, list)| list.faults.iter().cloned()));
+    for (_, list) in lists {
+        // A list that is not there is spoken of where it is named.
+        faults.extend(list.faults.iter().filter(|fault| list.readable || fault.line > 0).cloned());
+    }
 
     let mut contest = Contest::new(loaded, previous);
     contest.enter_parties();
@@ -246,15 +250,19 @@ impl<'a> Contest<'a> {
         let list =
             draft.list.as_ref().and_then(|list| self.loaded.lists.get(&list.value)).map(|list| &**list);
         let mut refused = !draft.good || policy.is_none() || list.is_some_and(|list| !list.readable);
-        if let (Some(list), Some(at)) = (list, &draft.list)
-            && list.readable
-            && list.hosts.is_empty()
-            && draft.hosts.is_empty()
-        {
-            let problem = format!("the list {} has no domain", quoted(&list.source.path().to_string_lossy()));
-            let remedy = "write one domain a line, or take the key out";
-            self.fault((draft, file), at.span, "domains_file", problem, remedy);
-            refused = true;
+        if let (Some(list), Some(at)) = (list, &draft.list) {
+            let shown = quoted(&list.source.path().to_string_lossy());
+            if !list.readable {
+                for fault in list.faults.iter().filter(|fault| fault.line == 0) {
+                    let problem = format!("the list {shown}: {}", fault.problem);
+                    self.fault((draft, file), at.span, "domains_file", problem, &*fault.remedy);
+                }
+            } else if list.hosts.is_empty() && draft.hosts.is_empty() {
+                let problem = format!("the list {shown} has no domain");
+                let remedy = "write one domain a line, or take the key out";
+                self.fault((draft, file), at.span, "domains_file", problem, remedy);
+                refused = true;
+            }
         }
         let before = self.previous.tenants.get(&draft.id);
         if refused {
@@ -320,7 +328,8 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Gives every domain to one party. Each step refuses a party or leaves a domain where it is, so
+    /// Gives every domain to one party, and tells a party that is refused of every domain that is
+    /// somebody else's. Each step refuses a party or leaves a domain where it is, so
     /// it ends; a refused party is never let in again, since its fault stays true.
     fn settle(&mut self) {
         self.claims.reserve(self.parties.iter().map(Party::asked_at_most).sum());
@@ -332,9 +341,12 @@ impl<'a> Contest<'a> {
             let Some(asked) = self.parties.get(party).map(Party::asked) else { continue };
             for (host, source, listed) in asked {
                 let claim = Claim { party, written: Some((source, host.span, listed)) };
-                self.claim(&host.host, claim);
-                if self.is_refused(party) {
-                    break;
+                if !self.is_refused(party) {
+                    self.claim(&host.host, claim);
+                } else if let Some(other) = self.claims.get(&host.host).copied()
+                    && other.party != party
+                {
+                    self.lose(&host.host, claim, other);
                 }
             }
             self.keep_refused();

@@ -305,8 +305,13 @@ impl<'r, 's> Table<'r, 's> {
         Table { reading: self.reading, path, span, table, asked: Vec::new() }
     }
 
-    /// Refuses every key that was not asked for. `elsewhere` may say where a key belongs.
+    /// Refuses every key that was not asked for.
     pub(super) fn finish(self) {
+        self.finish_with(|_| None);
+    }
+
+    /// Refuses every key that was not asked for; `elsewhere` may say where a key belongs.
+    pub(super) fn finish_with(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
         let place = if self.path.is_empty() { "here".to_owned() } else { format!("in {}", self.path) };
         for key in self.table.keys() {
             let name = key.get_ref();
@@ -316,9 +321,10 @@ impl<'r, 's> Table<'r, 's> {
                 .map(|known| (strsim::jaro_winkler(known, name), *known))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
-            let remedy = match like {
-                Some((_, known)) => format!("did you mean {known}?"),
-                None => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
+            let remedy = match (elsewhere(name), like) {
+                (Some(remedy), _) => remedy.to_owned(),
+                (None, Some((_, known))) => format!("did you mean {known}?"),
+                (None, None) => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
             };
             let problem = format!("the key {} is not known {place}", quoted(name));
             self.reading.fault(key.span().into(), &self.key(name), problem, remedy);

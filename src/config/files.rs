@@ -12,7 +12,7 @@ use super::{
     list::ListFile,
     server,
     source::{Source, Stamp},
-    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader},
+    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader, belongs_to_a_tenant},
 };
 use crate::config::Limits;
 use jiff::Timestamp;
@@ -30,6 +30,8 @@ const STAMP_TRUSTED_AFTER_SECONDS: i64 = 2;
 pub(super) struct MainFile {
     /// `None` when the server's part, or the file as a whole, is faulty.
     pub(super) server: Option<Server>,
+    /// Where the status socket is, as far as can be told; `None` when the file is no TOML.
+    socket: Option<PathBuf>,
     /// The pattern of the drop-ins, relative to the file's folder.
     pub(super) pattern: Option<Written<String>>,
     pub(super) policies: HashMap<String, NamedPolicy>,
@@ -57,12 +59,13 @@ impl MainFile {
             incomplete: true,
             faults: Vec::new(),
         };
-        let mut file = Self { server: None, pattern: None, policies: HashMap::new(), tenants };
+        let mut file = Self { server: None, socket: None, pattern: None, policies: HashMap::new(), tenants };
         let Some(mut root) = reading.parse() else { return file };
         let server = server::read(&mut root, reading, folder);
         file.pattern = root.text("tenants");
         let tables = (root.tables("tenant"), root.table("policies"));
-        root.finish();
+        root.finish_with(belongs_to_a_tenant);
+        file.socket = Some(server.admin.socket.clone());
         file.server = (reading.faults_so_far() == 0).then_some(server);
         let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
         let (mut drafts, all_tenants) = tenants.read(tables.0);
@@ -77,6 +80,7 @@ impl MainFile {
     fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
         Self {
             server: None,
+            socket: None,
             pattern: None,
             policies: HashMap::new(),
             tenants: TenantFile::unreadable(path, fault),
@@ -220,6 +224,7 @@ impl Files {
             drop_ins: Vec::new(),
             lists: HashMap::new(),
             pattern_fault: None,
+            pattern_warning: None,
             folders: BTreeSet::from([folder]),
         };
         match loaded.expand() {
@@ -296,6 +301,8 @@ pub struct Loaded {
     pub(super) lists: HashMap<PathBuf, Arc<ListFile>>,
     /// Why it is not known which drop-ins there are.
     pub(super) pattern_fault: Option<Fault>,
+    /// What is unwise about the pattern.
+    pub(super) pattern_warning: Option<Fault>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -308,6 +315,12 @@ impl Loaded {
             && self.drop_ins.iter().zip(&other.drop_ins).all(|(a, b)| Arc::ptr_eq(a, b))
             && self.lists.len() == other.lists.len()
             && self.lists.iter().all(|(path, a)| other.lists.get(path).is_some_and(|b| Arc::ptr_eq(a, b)))
+    }
+
+    /// Where the daemon of this configuration answers status questions, be the rest as faulty as it
+    /// may; `None` when the main file cannot be read as TOML.
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.main.socket.as_deref()
     }
 
     /// Every file read, so that its changes can be watched.
@@ -337,7 +350,11 @@ impl Loaded {
         if let Err(error) = std::fs::read_dir(listed) {
             let folder = super::fault::quoted(&listed.to_string_lossy());
             let problem = format!("the folder {folder} cannot be read: {error}");
-            return Err(fault(problem, "make the folder, or take the key out"));
+            let remedy = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "let the service's user read the folder",
+                _ => "make the folder, or take the key out",
+            };
+            return Err(fault(problem, remedy));
         }
         self.folders.insert(base.clone());
         // Editors and Kubernetes keep their own things behind a leading dot.
@@ -368,6 +385,13 @@ impl Loaded {
             paths.push(path.into());
         }
         paths.sort();
+        if paths.is_empty() {
+            let (problem, remedy) =
+                ("no file is found here", "check the pattern, or put the first one there");
+            let source = &main.tenants.source;
+            let warning = Fault::at(super::Severity::Warning, source, *span, "tenants", problem, remedy);
+            self.pattern_warning = Some(warning);
+        }
         Ok(paths)
     }
 }

@@ -120,8 +120,17 @@ impl Reader<'_, '_> {
                     addresses.push(address);
                 }
                 None => {
-                    let problem = format!("{} is not an address with a port", quoted(&text.value));
-                    let remedy = "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"";
+                    let (sort, remedy) = match default_port {
+                        None => (
+                            "an address with a port",
+                            "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", not as a name",
+                        ),
+                        Some(_) => (
+                            "an address",
+                            "write it as \"192.0.2.53\" or \"[2001:db8::53]:5353\", not as a name",
+                        ),
+                    };
+                    let problem = format!("{} is not {sort}", quoted(&text.value));
                     self.reading.fault(text.span, &table.key(key), problem, remedy);
                 }
             }
@@ -140,7 +149,7 @@ impl Reader<'_, '_> {
     }
 
     fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from("/var/lib/mta-stsd");
+        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
         let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
         let store = Store {
             directory: self.path(&mut table, "directory").unwrap_or_else(directory),

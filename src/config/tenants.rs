@@ -107,7 +107,7 @@ impl TenantFile {
         let mut tenants = TenantReader { reading: &reading, interner, folder: None };
         let read = reading.parse().map(|mut root| {
             let read = tenants.read(root.tables("tenant"));
-            root.finish();
+            root.finish_with(|key| belongs_to_a_tenant(key).or_else(|| belongs_to_the_main_file(key)));
             read
         });
         let parsed = read.is_some();
@@ -123,6 +123,29 @@ impl TenantFile {
         let source = Arc::new(Source::new(Arc::clone(path), String::new()));
         Self { source, drafts: Vec::new(), incomplete: true, faults: vec![fault] }
     }
+}
+
+/// What to do with a tenant's key that stands above every `[[tenant]]`.
+pub(super) fn belongs_to_a_tenant(key: &str) -> Option<&'static str> {
+    let known = ["name", "domains", "domains_file", "policy", "mode", "mx", "max_age"].contains(&key);
+    known.then_some("write a line [[tenant]] above it")
+}
+
+/// What to do with a key of the main file that stands in a drop-in.
+fn belongs_to_the_main_file(key: &str) -> Option<&'static str> {
+    const KEYS: [&str; 10] = [
+        "tenants",
+        "policies",
+        "listen",
+        "store",
+        "acme",
+        "dns",
+        "cross_check",
+        "limits",
+        "admin",
+        "publish",
+    ];
+    KEYS.contains(&key).then_some("write it in the main file: a drop-in has [[tenant]] tables only")
 }
 
 /// Reads tenants and policies of one file.
@@ -165,7 +188,9 @@ impl TenantReader<'_, '_> {
             self.reading.fault(domains_span, "tenant.domains", "the tenant has no domain", remedy);
         }
         let policy = self.tenant_policy(&mut table);
-        table.finish();
+        table.finish_with(|key| {
+            (key == "domains_file").then_some("write it in the main file: only that may name list files")
+        });
         let id = id?;
         let good = self.reading.faults_so_far() == before;
         if let DraftPolicy::Own(policy) = &policy {

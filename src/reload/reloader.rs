@@ -13,7 +13,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// Tenants named in one log line; more are counted only.
 const NAMES_LOGGED_MAX: usize = 20;
@@ -232,7 +232,7 @@ impl ReloadReport {
                 "snapshot replaced"
             );
         } else {
-            debug!(generation, "config read, nothing served has changed");
+            info!(generation, faults = self.faults.len(), "config read, nothing served has changed");
         }
         for (tenants, what) in [
             (&self.added, "tenants added"),

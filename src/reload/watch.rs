@@ -28,8 +28,9 @@ use tracing::{debug, warn};
 
 /// Files count as settled when nothing happened to them for this long: `cp -r` pauses less.
 const SETTLED_AFTER: Duration = Duration::from_millis(300);
-/// An edit is read after this long even if something writes all the time.
-const SETTLED_AT_LAST: Duration = Duration::from_secs(1);
+/// An edit is read after this long even if something writes all the time: a log or a store in the
+/// same folder must not hold edits up for longer than the second that is promised.
+const SETTLED_AT_LAST: Duration = Duration::from_millis(600);
 /// How often stamps are looked at although inotify works: a lost notice costs no more.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often stamps are looked at where inotify does not work.

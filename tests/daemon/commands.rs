@@ -92,3 +92,34 @@ fn certificate_export_writes_key_and_chain_for_us_alone_beside_a_running_daemon(
     assert!(shown.contains("valid until") && shown.contains("internal"), "{shown}");
     assert_eq!(home.run(&["certificate", "show", "stranger.example"]).status.code(), Some(78));
 }
+
+#[test]
+fn status_is_answered_while_the_last_edit_is_refused() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    home.write_main("[lisen]\n");
+    daemon.wait_for_log("config refused");
+    let status = home.run(&["status"]);
+    assert_eq!(status.status.code(), Some(0));
+    let shown = text(status.stdout);
+    for part in ["refused as a whole", "lisen", "did you mean listen?", "meadow.example (tenant meadow)"] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+    let json = text(home.run(&["status", "--json"]).stdout);
+    let overview: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(overview["reload"]["server_refused"], true);
+    assert!(!has_fraction(&json), "times in whole seconds: {json}");
+}
+
+/// Whether some time in the text has a fraction of a second.
+fn has_fraction(text: &str) -> bool {
+    let digit = |c: Option<&str>| c.is_some_and(|c| c.bytes().all(|b| b.is_ascii_digit()));
+    text.match_indices('.').any(|(at, _)| {
+        at >= 3
+            && text.get(at - 3..at - 2) == Some(":")
+            && digit(text.get(at - 2..at))
+            && digit(text.get(at + 1..at + 2))
+    })
+}

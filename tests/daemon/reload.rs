@@ -121,6 +121,7 @@ fn hang_up_reloads() {
     let skip = daemon.log().len();
     daemon.signal("HUP");
     daemon.wait_for_log_after(skip, "reload requested");
+    daemon.wait_for_log_after(skip, "config read, nothing served has changed");
     daemon.wait_for_policy("meadow.example", "mx1");
 }
 

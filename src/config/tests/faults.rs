@@ -306,7 +306,7 @@ fn the_servers_part_is_checked_key_by_key() {
             "[listen]\nhttps = []\nhttp = [\"192.0.2.1\", \"[::]:80\", \"[::]:80\"]\nhttpss = 1\n".to_owned(),
             &[
                 "2:1: there is no HTTPS address to listen on; write at least one address, such as \"[::]:443\"",
-                "3:9: \"192.0.2.1\" is not an address with a port; write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"",
+                "3:9: \"192.0.2.1\" is not an address with a port; write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", not as a name",
                 "3:33: the address [::]:80 is written twice; write it once",
                 "4:1: the key \"httpss\" is not known in listen; did you mean https?",
             ],
@@ -314,7 +314,7 @@ fn the_servers_part_is_checked_key_by_key() {
         (
             "[dns]\nservers = [\"192.0.2.53\", \"x\"]\ntimeout = \"2m\"\n".to_owned(),
             &[
-                "2:26: \"x\" is not an address with a port; write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"",
+                "2:26: \"x\" is not an address; write it as \"192.0.2.53\" or \"[2001:db8::53]:5353\", not as a name",
                 "3:11: timeout \"2m\" is out of range; write something from \"1s\" to \"1m\"",
             ],
         ),
@@ -383,11 +383,53 @@ fn a_drop_in_holds_tenants_and_nothing_else() {
     assert_eq!(
         config.faults(),
         [
-            "d/a.toml:1:2: the key \"store\" is not known here; take it out; the keys here are tenant",
-            "d/a.toml:3:2: the key \"policies\" is not known here; take it out; the keys here are tenant",
-            "d/a.toml:9:1: tenant a: the key \"domains_file\" is not known in tenant; did you mean domains?",
+            "d/a.toml:1:2: the key \"store\" is not known here; write it in the main file: a drop-in has [[tenant]] tables only",
+            "d/a.toml:3:2: the key \"policies\" is not known here; write it in the main file: a drop-in has [[tenant]] tables only",
+            "d/a.toml:9:1: tenant a: the key \"domains_file\" is not known in tenant; write it in the main file: only that may name list files",
         ]
     );
+}
+
+#[test]
+fn a_tenant_without_its_header_is_told_about_it() {
+    let mut config = Config::new("tenants = \"d/*.toml\"\n");
+    config.write("d/a.toml", "name = \"a\"\n");
+    let expected = "d/a.toml:1:1: the key \"name\" is not known here; write a line [[tenant]] above it";
+    assert_eq!(config.faults(), [expected]);
+    check_main(
+        "domains = [\"a.example\"]\n",
+        &["1:1: the key \"domains\" is not known here; write a line [[tenant]] above it"],
+    );
+}
+
+#[test]
+fn a_pattern_that_finds_no_file_is_a_warning() {
+    let mut config = Config::new("tenants = \"d/*.toml\"\n");
+    config.write("d/a.tml", "");
+    let outcome = config.check();
+    let expected = "main.toml:1:11: no file is found here; check the pattern, or put the first one there";
+    assert_eq!(config.shown(&outcome), [expected]);
+    assert!(outcome.server.is_some() && !outcome.faults[0].holds_back());
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_a_fault_where_it_is_named() {
+    let mut config = Config::new("[policies.hosted]\nmx = [\"mx.a.example\"]\ndomains_file = \"list.txt\"\n");
+    assert_eq!(
+        config.faults(),
+        [
+            "main.toml:3:16: tenant hosted: the list \"list.txt\": the file cannot be read: No such file or directory (os error 2); put a file here, or mend what points to it"
+        ]
+    );
+}
+
+#[test]
+fn every_domain_that_is_somebody_elses_is_named_at_once() {
+    let one = tenant("one", &["a.example", "b.example"], "mx.example.net");
+    let two = tenant("two", &["c.example", "b.example", "a.example"], "mx.example.net");
+    let faults = Config::new(&(one + &two)).faults();
+    let of_two = |fault: &&String| fault.contains("tenant two: the domain");
+    assert_eq!(faults.iter().filter(of_two).count(), 2, "{faults:?}");
 }
 
 #[test]

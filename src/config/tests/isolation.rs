@@ -241,6 +241,7 @@ fn files_with_a_leading_dot_are_nobodys_tenants() {
     config.write("d/.a.toml", "= not toml");
     config.write("d/..data/b.toml", "= not toml");
     config.write("d/c.toml.swp", "= not toml");
+    config.write("d/d.toml", "# nobody yet\n");
     assert!(config.faults().is_empty());
 }
 
