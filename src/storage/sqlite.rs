@@ -19,16 +19,32 @@ use crate::{
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sqlx::SqlitePool;
-use std::{error::Error, fmt, path::Path};
-use tokio::sync::{RwLock, RwLockReadGuard};
-use tracing::{info, warn};
+use std::{
+    error::Error,
+    fmt, io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard},
+    time::Instant,
+};
+use tracing::{error, info, warn};
 use zeroize::Zeroizing;
+
+/// The least time between two tries to open for writing what could only be read.
+const OPEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// The least time between two log lines about certificates that cannot be read.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The store on disk.
 pub struct SqliteStorage {
     folder: Folder,
     seal: Seal,
     pools: RwLock<Pools>,
+    told_at: Mutex<Option<Instant>>,
 }
 
 impl SqliteStorage {
@@ -52,31 +68,37 @@ impl SqliteStorage {
         check_seal(&pools.readers, &seal).await?;
         match &pools.writer {
             Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
-            Writer::Refused(why) => warn!(error = %why, "store opened for reading only"),
+            Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
         }
-        Ok(Self { folder, seal, pools: RwLock::new(pools) })
+        Ok(Self { folder, seal, pools: RwLock::new(pools), told_at: Mutex::default() })
     }
 
     /// Ends the connections, which also empties the write-ahead log into the database. Everything is
     /// durable without it; afterwards every call fails.
     pub async fn close(&self) {
         self.pools.write().await.close().await;
+        self.folder.release();
     }
 
     /// The connections for writing; opens the database again when it could only be read so far.
     pub(super) async fn writer(&self) -> Result<SqlitePool, StorageError> {
-        match &self.pools.read().await.writer {
+        let why = match &self.pools.read().await.writer {
             Writer::Open(writer) => return Ok(writer.clone()),
-            Writer::Refused(why) => self.check_room(why).await?,
-        }
+            Writer::Refused { why, tried_at } if tried_at.is_some_and(|at| at.elapsed() < OPEN_AGAIN) => {
+                return Err(not_writable(why.clone()));
+            }
+            Writer::Refused { why, .. } => why.clone(),
+        };
+        // Handshakes wait while it is opened, so first what can be asked beside them.
+        self.ask_disk(&why, |folder| folder.check_rights().and_then(|()| folder.check_room())).await?;
         let mut pools = self.pools.write().await;
-        if let Writer::Refused(_) = &pools.writer {
+        if let Writer::Refused { .. } = &pools.writer {
             // First closed, because SQLite's two ways of opening a file must not meet.
             pools.close().await;
-            *pools = Pools::open(&self.folder).await?;
+            *pools = Pools::open_again(&self.folder).await?;
         }
         match &pools.writer {
-            Writer::Refused(why) => Err(not_writable(why.clone())),
+            Writer::Refused { why, .. } => Err(not_writable(why.clone())),
             Writer::Open(writer) => {
                 info!("store opened for writing");
                 seal_what_is_plain(writer, &self.seal).await?;
@@ -93,14 +115,27 @@ impl SqliteStorage {
         self.pools.read().await
     }
 
-    /// Refuses when the folder has no room; `why` explains when it cannot be said at all.
-    async fn check_room(&self, why: &str) -> Result<(), StorageError> {
+    /// Asks the folder beside the runtime; `why` explains when the disk does not answer.
+    async fn ask_disk(
+        &self,
+        why: &str,
+        question: impl FnOnce(&Folder) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), StorageError> {
         let folder = self.folder.clone();
-        let asked = tokio::time::timeout(WRITE, tokio::task::spawn_blocking(move || folder.check_room()));
+        let asked = tokio::time::timeout(WRITE, tokio::task::spawn_blocking(move || question(&folder)));
         match asked.await {
-            Ok(Ok(room)) => room.map_err(not_writable),
+            Ok(Ok(answer)) => answer.map_err(not_writable),
             Ok(Err(panicked)) => Err(failed(panicked)),
             Err(_) => Err(not_writable(why.to_owned())),
+        }
+    }
+
+    /// Our own trouble, but told as often as handshakes ask: so once in a while.
+    fn tell_unread(&self, host: &PolicyHost, error: &StorageError) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            error!(%host, error = %chain(error), "certificate not read from the store");
+            *told_at = Some(Instant::now());
         }
     }
 
@@ -135,7 +170,10 @@ type CertificateRow = (String, String, String, String, Vec<u8>);
 #[async_trait::async_trait]
 impl CertificateSource for SqliteStorage {
     async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
-        self.read_certificate(host).await.map_err(|error| SourceError(error.into()))
+        self.read_certificate(host).await.map_err(|error| {
+            self.tell_unread(host, &error);
+            SourceError(error.into())
+        })
     }
 }
 
@@ -289,7 +327,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn check_writable(&self) -> Result<(), StorageError> {
-        self.check_room("the disk does not answer").await?;
+        self.ask_disk("the disk does not answer", Folder::check_room).await?;
         within(WRITE, probe(&self.writer().await?)).await.map_err(write_error)
     }
 }
