@@ -180,6 +180,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Parsed certificates kept in memory.
     pub certificates_in_memory: usize,
+    /// Request header on HTTP/2 in octets, counted as RFC 9113 §6.5.2 does.
+    pub http2_header_bytes: u32,
     /// The largest configuration file in octets.
     pub config_file_bytes: u64,
     /// The largest list file of domains in octets.

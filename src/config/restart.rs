@@ -95,6 +95,7 @@ impl Server {
             number("limits.http2_streams", l.http2_streams.into()),
             time("limits.drain_timeout", l.drain_timeout),
             number("limits.certificates_in_memory", l.certificates_in_memory as u64),
+            number("limits.http2_header_bytes", l.http2_header_bytes.into()),
             number("limits.config_file_bytes", l.config_file_bytes),
             number("limits.list_file_bytes", l.list_file_bytes),
         ]);

@@ -40,6 +40,7 @@ impl Default for Limits {
             http2_streams: 16,
             drain_timeout: 15 * SECOND,
             certificates_in_memory: 20_000,
+            http2_header_bytes: 8 * 1024,
             config_file_bytes: 16 << 20,
             list_file_bytes: 64 << 20,
         }
@@ -383,5 +384,6 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.config_file_bytes = t.number("config_file_bytes", l.config_file_bytes, 1024..=1 << 30);
     l.list_file_bytes = t.number("list_file_bytes", l.list_file_bytes, 1024..=1 << 30);
     table.finish();
+    l.http2_header_bytes = t.number("http2_header_bytes", l.http2_header_bytes, 1024..=1024 * 1024);
     l
 }
