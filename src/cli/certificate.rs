@@ -4,13 +4,13 @@
 
 use super::{CONFIG, ConfigArg, DONE, FAILED, USAGE, small_runtime};
 use crate::{
-    certificate::{Certificate, CertificateSource},
+    certificate::Certificate,
     clock::Clock,
     logging::chain,
     name::{DomainName, PolicyHost},
     reload::Reloader,
     snapshot::SharedSnapshot,
-    storage::{MasterKey, SqliteStorage},
+    storage::{MasterKey, StoreReader},
 };
 use clap::{Args, Subcommand};
 use std::{
@@ -86,10 +86,8 @@ fn read(args: &HostArgs) -> Result<Certificate, u8> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| failed(&e))?;
     let runtime = small_runtime().map_err(|e| failed(&e))?;
     let read = runtime.block_on(async {
-        let store = SqliteStorage::open(&server.store.directory, key).await.map_err(|e| failed(&e))?;
-        let held = store.certificate(&host).await.map_err(|e| failed(&e));
-        store.close().await;
-        held
+        let store = StoreReader::open(&server.store.directory, key).await.map_err(|e| failed(&e))?;
+        store.certificate(&host).await.map_err(|e| failed(&e))
     })?;
     read.ok_or_else(|| {
         eprintln!(

@@ -7,6 +7,7 @@
 mod folder;
 mod memory;
 mod pools;
+mod reader;
 mod seal;
 mod served;
 mod sqlite;
@@ -17,6 +18,7 @@ mod contract;
 mod durability;
 
 pub use memory::MemoryStorage;
+pub use reader::StoreReader;
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
 

@@ -138,16 +138,19 @@ impl SqliteStorage {
             *told_at = Some(Instant::now());
         }
     }
+}
 
-    async fn read_certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
-        let pools = self.readers().await;
-        let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
-        let row: Option<CertificateRow> =
-            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
-        row.map(|row| certificate(host, row, &self.seal))
-            .transpose()
-            .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
-    }
+pub(super) async fn read_certificate(
+    readers: &SqlitePool,
+    seal: &Seal,
+    host: &PolicyHost,
+) -> Result<Option<Certificate>, StorageError> {
+    let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
+    let row: Option<CertificateRow> =
+        within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
+    row.map(|row| certificate(host, row, seal))
+        .transpose()
+        .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
 }
 
 /// One indexed read; handshakes wait for it.
@@ -170,7 +173,8 @@ type CertificateRow = (String, String, String, String, Vec<u8>);
 #[async_trait::async_trait]
 impl CertificateSource for SqliteStorage {
     async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
-        self.read_certificate(host).await.map_err(|error| {
+        let pools = self.readers().await;
+        read_certificate(&pools.readers, &self.seal, host).await.map_err(|error| {
             self.tell_unread(host, &error);
             SourceError(error.into())
         })
@@ -333,7 +337,7 @@ impl Storage for SqliteStorage {
 }
 
 /// Refuses a key that does not fit what is there: serving with it would fail host by host.
-async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
+pub(super) async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
     let prefixes: Vec<Vec<u8>> =
         sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
     let refused = prefixes.iter().find_map(|prefix| seal.accepts(prefix).err());
