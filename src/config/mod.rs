@@ -4,10 +4,13 @@
 //! stands here is already true: names are names, limits are in range, policies can be served.
 
 mod check;
+mod contest;
 mod fault;
 mod file;
 mod files;
+mod kept;
 mod list;
+mod policies;
 mod restart;
 mod server;
 mod source;
