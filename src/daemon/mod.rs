@@ -242,7 +242,8 @@ impl Daemon {
                     Signal::Reload => {
                         info!("reload requested");
                         systemd::reloading();
-                        reloading = self.request_reload();
+                        // Where enough of them wait, the one noted last is still to come.
+                        reloading = self.request_reload().or(reloading);
                     }
                     Signal::Stop(name) => {
                         info!(signal = name, "stop requested, a second signal ends at once");
