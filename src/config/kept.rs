@@ -91,7 +91,7 @@ pub(super) fn refresh<T: Parsed, P: FnOnce(Source) -> T>(
     };
     let stamp_trusted = stamp.touched() + STAMP_TRUSTED_AFTER_SECONDS < recipe.now.as_second();
     let parsed = match kept {
-        Some(kept) if kept.stamp.is_some() && kept.parsed.source().text() == source.text() => kept.parsed,
+        Some(kept) if kept.stamp.is_some() && kept.parsed.source().is_same(&source) => kept.parsed,
         _ => Arc::new((recipe.parse)(source)),
     };
     Kept { stamp: Some(stamp), stamp_trusted, parsed }

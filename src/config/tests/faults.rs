@@ -1,6 +1,7 @@
 //! Every fault and warning, with its place and its words.
 
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 /// Checks the faults of one main file, each as `line:column: [tenant …:] problem; remedy`.
 #[track_caller]
@@ -308,6 +309,19 @@ fn a_pattern_that_finds_no_file_is_a_warning() {
     let expected = "main.toml:1:11: no file is found here; check the pattern, or put the first one there";
     assert_eq!(config.shown(&outcome), [expected]);
     assert!(outcome.server.is_some() && !outcome.faults[0].holds_back());
+}
+
+// Limits 32.
+#[test]
+fn a_file_that_everybody_may_write_is_a_warning_until_it_is_not() {
+    let mut config = Config::new("");
+    let path = config.folder.path().join("main.toml");
+    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o666);
+    let expected = "main.toml: every user of this machine may write the file; take that away: chmod o-w";
+    assert_eq!(config.faults(), [expected]);
+    mode(0o664);
+    assert!(config.faults().is_empty());
 }
 
 #[test]
