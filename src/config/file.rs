@@ -40,13 +40,19 @@ pub(super) struct Written<T> {
 
 impl<'s> Reading<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self {
+        let reading = Self {
             source,
             faults: RefCell::default(),
             about: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
+        };
+        if source.is_open_to_all() {
+            let (problem, remedy) =
+                ("every user of this machine may write the file", "take that away: chmod o-w");
+            reading.push(Fault::of_file(Severity::Warning, source.path(), problem.into(), remedy.into()));
         }
+        reading
     }
 
     /// The file's top level; `None`, and a fault for each of the first errors, when it is not TOML.

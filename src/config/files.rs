@@ -1,17 +1,17 @@
 //! The files of a configuration, each kept as parsed until it changes.
 //!
 //! A reload looks at the stamp of every file and parses only those that are new or other than before,
-//! so its cost follows the edit. A stamp younger than the clock of file systems is fine is not
-//! trusted: such a file is read again and its text compared.
+//! so its cost follows the edit. `kept` knows when a stamp can be trusted.
 
 use super::{
     Server,
     check::MAIN_FILE_OCTETS_MAX,
     fault::Fault,
     file::{Reading, Written},
+    kept::{Kept, Recipe, refresh},
     list::ListFile,
     server,
-    source::{Source, Stamp},
+    source::Source,
     tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader, belongs_to_a_tenant},
 };
 use crate::config::Limits;
@@ -21,9 +21,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// A file touched within this many seconds before it was read may change again under the same stamp.
-const STAMP_TRUSTED_AFTER_SECONDS: i64 = 2;
 
 /// The main file as read.
 #[derive(Debug)]
@@ -86,87 +83,6 @@ impl MainFile {
             tenants: TenantFile::unreadable(path, fault),
         }
     }
-}
-
-/// What a parsed file shows of its text.
-trait Parsed {
-    fn source(&self) -> &Source;
-    fn faults(&self) -> &[Fault];
-}
-
-impl Parsed for MainFile {
-    fn source(&self) -> &Source {
-        &self.tenants.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.tenants.faults
-    }
-}
-
-impl Parsed for TenantFile {
-    fn source(&self) -> &Source {
-        &self.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-}
-
-impl Parsed for ListFile {
-    fn source(&self) -> &Source {
-        &self.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-}
-
-/// A file as it was last parsed.
-#[derive(Debug)]
-struct Kept<T> {
-    /// `None` when it could not be read.
-    stamp: Option<Stamp>,
-    stamp_trusted: bool,
-    parsed: Arc<T>,
-}
-
-/// How a file becomes a `T`.
-struct Recipe<T, P: FnOnce(Source) -> T> {
-    octets_max: u64,
-    now: Timestamp,
-    parse: P,
-    unreadable: fn(&Arc<Path>, Fault) -> T,
-}
-
-/// Brings `kept` up to date; it stays the same object when the text is the same.
-fn refresh<T: Parsed, P: FnOnce(Source) -> T>(
-    path: &Arc<Path>,
-    kept: Option<Kept<T>>,
-    recipe: Recipe<T, P>,
-) -> Kept<T> {
-    let stamp_now = || std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-    let kept = match kept {
-        Some(kept) if kept.stamp_trusted && kept.stamp.is_some() && kept.stamp == stamp_now() => return kept,
-        kept => kept,
-    };
-    let (source, stamp) = match Source::read(path, recipe.octets_max) {
-        Ok(read) => read,
-        Err(fault) => {
-            return match kept {
-                Some(kept) if kept.stamp.is_none() && kept.parsed.faults() == [(*fault).clone()] => kept,
-                _ => {
-                    let parsed = Arc::new((recipe.unreadable)(path, *fault));
-                    Kept { stamp: None, stamp_trusted: false, parsed }
-                }
-            };
-        }
-    };
-    let stamp_trusted = stamp.touched() + STAMP_TRUSTED_AFTER_SECONDS < recipe.now.as_second();
-    let parsed = match kept {
-        Some(kept) if kept.stamp.is_some() && kept.parsed.source().text() == source.text() => kept.parsed,
-        _ => Arc::new((recipe.parse)(source)),
-    };
-    Kept { stamp: Some(stamp), stamp_trusted, parsed }
 }
 
 /// All files of a configuration, kept as parsed between reloads.

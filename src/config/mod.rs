@@ -7,10 +7,13 @@
 //! holds back.
 
 mod check;
+mod contest;
 mod fault;
 mod file;
 mod files;
+mod kept;
 mod list;
+mod policies;
 mod restart;
 mod server;
 mod source;

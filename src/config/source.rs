@@ -62,12 +62,14 @@ impl From<Range<usize>> for Span {
 pub(super) struct Source {
     path: Arc<Path>,
     text: String,
+    /// Whether every user of the machine may write the file.
+    open_to_all: bool,
     lines: OnceLock<Vec<u32>>,
 }
 
 impl Source {
     pub(super) fn new(path: Arc<Path>, text: String) -> Self {
-        Self { path, text, lines: OnceLock::new() }
+        Self { path, text, open_to_all: false, lines: OnceLock::new() }
     }
 
     /// Reads the file, at most `octets_max` of it.
@@ -100,7 +102,11 @@ impl Source {
             ));
         }
         match String::from_utf8(octets) {
-            Ok(text) => Ok((Self::new(Arc::clone(path), text), Stamp::of(&metadata))),
+            Ok(text) => {
+                let open_to_all = metadata.mode() & 0o002 != 0;
+                let source = Self { open_to_all, ..Self::new(Arc::clone(path), text) };
+                Ok((source, Stamp::of(&metadata)))
+            }
             Err(error) => Err(Box::new(Self::not_utf8(path, &error))),
         }
     }
@@ -116,6 +122,16 @@ impl Source {
 
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.path
+    }
+
+    /// Whether reading it again would come to the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.open_to_all == other.open_to_all && self.text == other.text
+    }
+
+    /// Whether every user of the machine may write the file.
+    pub(super) fn is_open_to_all(&self) -> bool {
+        self.open_to_all
     }
 
     pub(super) fn text(&self) -> &str {
