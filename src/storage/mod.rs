@@ -7,6 +7,7 @@
 mod folder;
 mod memory;
 mod pools;
+mod rows;
 mod seal;
 mod sqlite;
 
@@ -14,6 +15,8 @@ mod sqlite;
 mod contract;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod unwell;
 
 pub use memory::MemoryStorage;
 pub use seal::{KeyFileError, MasterKey};
