@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 /// The rooms from the ground up, as drawn in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
     &["name", "clock", "listening", "logging"],
-    &["policy", "dns", "certificate", "cadence"],
+    &["policy", "dns", "certificate"],
     &["config", "storage"],
     &["snapshot"],
     &["reload", "acme", "cross_check", "https"],

@@ -10,25 +10,18 @@
 //! - A faulty **named policy** does so for each tenant that uses it.
 //! - A **drop-in** that cannot be read, or holds a tenant that cannot be told by name, keeps those
 //!   last loaded from it that are found nowhere else.
-//! - A bad line of a **list file** holds back that line; a list that cannot be read or has no domain
-//!   left keeps its tenant.
+//! - A bad line of a **list file** holds back that line, and while there is one, domains that were
+//!   served stay although the list has them no more: the bad line may be what became of them. A list
+//!   that cannot be read or has no domain left keeps its tenant.
 //! - **Two owners** of one domain: the tenant that owned it last keeps it, else the first in reading
 //!   order (the main file's tenants, its policies with lists, the drop-ins by name). The newcomer is
 //!   refused, from a list only the domain is. Whoever is kept still owns the domains it had.
 //! - **One name twice**: the tenant of the file it was last loaded from keeps it, else the first.
 
-use super::{
-    Server, Tenant, TenantId,
-    fault::{Fault, Faults, Severity, quoted},
-    files::Loaded,
-    list::ListFile,
-    source::{Source, Span},
-    tenants::{Draft, DraftPolicy, TenantFile, WrittenHost, own_subdomains},
-};
-use crate::{name::PolicyHost, policy::RenderedPolicy};
+use super::{Server, Tenant, TenantId, contest::Contest, fault::Fault, files::Loaded};
+use crate::name::PolicyHost;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::Path,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -47,12 +40,21 @@ pub struct Previous<'a> {
 }
 
 /// What a configuration comes to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The server's part; `None` when it is faulty, and then `tenants` are those from before.
     pub server: Option<Server>,
     /// The tenants to serve.
     pub tenants: Tenants,
+    /// The same in reading order, which is also how they lie in memory: of a hundred thousand, a walk
+    /// in this order is far quicker. Empty when `server` is.
+    pub in_order: Vec<Arc<Tenant>>,
+    /// Tenants among them that were not served before.
+    pub added: Vec<TenantId>,
+    /// Tenants among them whose domains or policy are other than before.
+    pub changed: Vec<TenantId>,
+    /// Tenants that are not served any more.
+    pub removed: Vec<TenantId>,
     /// The tenants that are not served as written, whether or not an older self of theirs is.
     pub refused: BTreeSet<TenantId>,
     /// Everything wrong, warnings among it, file by file.
@@ -63,364 +65,20 @@ pub struct Outcome {
 pub fn check(loaded: &Loaded, previous: &Previous<'_>) -> Outcome {
     let mut faults: Vec<Fault> = loaded.main.tenants.faults.clone();
     faults.extend(loaded.pattern_fault.clone());
+    faults.extend(loaded.pattern_warning.clone());
     faults.extend(loaded.drop_ins.iter().flat_map(|file| file.faults.iter().cloned()));
     let mut lists: Vec<_> = loaded.lists.iter().collect();
     lists.sort_by_key(|(path, _)| *path);
-    faults.extend(lists.into_iter().flat_map(|(_, list)| list.faults.iter().cloned()));
-
-    let mut contest = Contest::new(loaded, previous);
-    contest.enter_parties();
-    contest.enter_absent();
-    contest.settle();
-    let (tenants, refused) = contest.result();
-    faults.extend(contest.faults.finish(loaded.main.tenants.source.path()));
-
-    let server = loaded.main.server.clone().filter(|_| loaded.pattern_fault.is_none());
-    if server.is_none() {
-        let tenants = previous.tenants.clone();
-        return Outcome { server, tenants, refused: BTreeSet::new(), faults };
-    }
-    Outcome { server, tenants, refused, faults }
-}
-
-/// A tenant that wants to be served.
-struct Party<'a> {
-    id: &'a TenantId,
-    /// Where it is written; `None` for one that is kept because its file cannot be read.
-    written: Option<(&'a Draft, &'a TenantFile)>,
-    list: Option<&'a ListFile>,
-    policy: Option<Arc<RenderedPolicy>>,
-    refused: bool,
-    /// Domains of its list that belong to somebody else.
-    lost: HashSet<&'a PolicyHost>,
-    /// Its last good self.
-    before: Option<&'a Arc<Tenant>>,
-}
-
-impl<'a> Party<'a> {
-    /// The domains it asks for, each with its source and whether it comes from a list.
-    fn asked(&self) -> impl Iterator<Item = (&'a WrittenHost, &'a Source, bool)> + use<'a> {
-        let written = self.written.map(|(draft, file)| (&draft.hosts, &*file.source, false));
-        let listed = self.list.map(|list| (&list.hosts, &*list.source, true));
-        let all = written.into_iter().chain(listed);
-        all.flat_map(|(hosts, source, listed)| hosts.iter().map(move |host| (host, source, listed)))
+    for (_, list) in lists {
+        // A list that is not there is spoken of where it is named.
+        faults.extend(list.faults.iter().filter(|fault| list.readable || fault.line > 0).cloned());
     }
 
-    /// `file:line` of its name, else the file.
-    fn place(&self) -> String {
-        match (self.written, self.before) {
-            (Some((draft, file)), _) => file.source.place(draft.span.start),
-            (None, Some(before)) => super::fault::shown(&before.file.to_string_lossy()),
-            (None, None) => String::new(),
-        }
+    let mut outcome = Contest::settle(loaded, previous);
+    faults.append(&mut outcome.faults);
+    outcome.server = loaded.main.server.clone().filter(|_| loaded.pattern_fault.is_none());
+    if outcome.server.is_none() {
+        outcome = Outcome { tenants: previous.tenants.clone(), ..Outcome::default() };
     }
-}
-
-/// Who has a domain, for now.
-#[derive(Clone, Copy)]
-struct Claim<'a> {
-    party: usize,
-    /// Where the domain stands, and whether in a list; `None` for a domain that is kept.
-    written: Option<(&'a Source, Span, bool)>,
-}
-
-/// All tenants and the domains they ask for.
-struct Contest<'a> {
-    loaded: &'a Loaded,
-    previous: &'a Previous<'a>,
-    parties: Vec<Party<'a>>,
-    by_id: HashMap<&'a TenantId, usize>,
-    claims: HashMap<&'a PolicyHost, Claim<'a>>,
-    /// Parties that were refused and whose last good domains are still to be claimed back.
-    to_keep: Vec<usize>,
-    faults: Faults,
-}
-
-impl<'a> Contest<'a> {
-    fn new(loaded: &'a Loaded, previous: &'a Previous<'a>) -> Self {
-        Self {
-            loaded,
-            previous,
-            parties: Vec::new(),
-            by_id: HashMap::new(),
-            claims: HashMap::new(),
-            to_keep: Vec::new(),
-            faults: Faults::default(),
-        }
-    }
-
-    fn files(&self) -> impl Iterator<Item = &'a TenantFile> + use<'a> {
-        let loaded = self.loaded;
-        std::iter::once(&loaded.main.tenants).chain(loaded.drop_ins.iter().map(|file| &**file))
-    }
-
-    /// Enters every tenant as written, one for each name.
-    fn enter_parties(&mut self) {
-        let mut used = HashSet::new();
-        let drafts = self.files().flat_map(|file| file.drafts.iter().map(move |draft| (draft, file)));
-        let mut chosen: HashMap<&TenantId, (&Draft, &TenantFile)> = HashMap::new();
-        let mut order = Vec::new();
-        for (draft, file) in drafts {
-            let Some(other) = chosen.get_mut(&draft.id) else {
-                chosen.insert(&draft.id, (draft, file));
-                order.push(&draft.id);
-                continue;
-            };
-            let home = self.previous.tenants.get(&draft.id).map(|tenant| &tenant.file);
-            let moved_in = home == Some(file.source.path()) && home != Some(other.1.source.path());
-            let loser = if moved_in { std::mem::replace(other, (draft, file)) } else { (draft, file) };
-            let place = other.1.source.place(other.0.span.start);
-            let problem = format!("the name {} is used twice; {place} has it", quoted(draft.id.as_str()));
-            self.fault(loser, loser.0.span, "tenant.name", problem, "give one of the two another name");
-        }
-        for id in order {
-            let Some((draft, file)) = chosen.get(id).copied() else { continue };
-            if let DraftPolicy::Named(name) = &draft.policy {
-                used.insert(name.value.as_str());
-            }
-            self.enter(draft, file);
-        }
-        let mut unused: Vec<_> =
-            self.loaded.main.policies.iter().filter(|(name, _)| !used.contains(name.as_str())).collect();
-        unused.sort_by_key(|(_, policy)| policy.span.start);
-        for (name, policy) in unused {
-            let problem = format!("no tenant uses the policy {}", quoted(name));
-            let source = &self.loaded.main.tenants.source;
-            let remedy = "take it out, or give it a domains_file";
-            self.faults.push(Fault::at(Severity::Warning, source, policy.span, "policies", problem, remedy));
-        }
-    }
-
-    fn enter(&mut self, draft: &'a Draft, file: &'a TenantFile) {
-        let policy = self.policy_of(draft, file);
-        let list =
-            draft.list.as_ref().and_then(|list| self.loaded.lists.get(&list.value)).map(|list| &**list);
-        let mut refused = !draft.good || policy.is_none() || list.is_some_and(|list| !list.readable);
-        if let (Some(list), Some(at)) = (list, &draft.list)
-            && list.readable
-            && list.hosts.is_empty()
-            && draft.hosts.is_empty()
-        {
-            let problem = format!("the list {} has no domain", quoted(&list.source.path().to_string_lossy()));
-            let remedy = "write one domain a line, or take the key out";
-            self.fault((draft, file), at.span, "domains_file", problem, remedy);
-            refused = true;
-        }
-        let before = self.previous.tenants.get(&draft.id);
-        let party = self.parties.len();
-        self.by_id.insert(&draft.id, party);
-        if refused {
-            self.to_keep.push(party);
-        }
-        self.parties.push(Party {
-            id: &draft.id,
-            written: Some((draft, file)),
-            list,
-            policy,
-            refused,
-            lost: HashSet::new(),
-            before,
-        });
-    }
-
-    fn policy_of(&mut self, draft: &'a Draft, file: &'a TenantFile) -> Option<Arc<RenderedPolicy>> {
-        let name = match &draft.policy {
-            DraftPolicy::Own(policy) => return Some(Arc::clone(policy)),
-            DraftPolicy::Faulty => return None,
-            DraftPolicy::Named(name) => name,
-        };
-        let policies = &self.loaded.main.policies;
-        if let Some(named) = policies.get(&name.value) {
-            return named.policy.clone();
-        }
-        let mut known: Vec<&str> = policies.keys().map(String::as_str).collect();
-        known.sort_unstable();
-        let likeness = |other: &str| strsim::jaro_winkler(other, &name.value);
-        let like = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let remedy = match like.filter(|other| likeness(other) > 0.8) {
-            Some(other) => format!("did you mean {}?", quoted(other)),
-            None => format!("write [policies.{}] in the main file", super::fault::shown(&name.value)),
-        };
-        let problem = format!("there is no policy {}", quoted(&name.value));
-        self.fault((draft, file), name.span, "tenant.policy", problem, remedy);
-        None
-    }
-
-    /// Enters the tenants that are kept because the file they were loaded from cannot be told.
-    fn enter_absent(&mut self) {
-        let incomplete: HashSet<&Path> =
-            self.files().filter(|file| file.incomplete).map(|file| &**file.source.path()).collect();
-        if incomplete.is_empty() {
-            return;
-        }
-        for (id, before) in self.previous.tenants {
-            if self.by_id.contains_key(id) || !incomplete.contains(&*before.file) {
-                continue;
-            }
-            self.to_keep.push(self.parties.len());
-            self.parties.push(Party {
-                id,
-                written: None,
-                list: None,
-                policy: None,
-                refused: true,
-                lost: HashSet::new(),
-                before: Some(before),
-            });
-        }
-    }
-
-    /// Gives every domain to one party. Each step refuses a party or leaves a domain where it is, so
-    /// it ends; a refused party is never let in again, since its fault stays true.
-    fn settle(&mut self) {
-        self.keep_refused();
-        for party in 0..self.parties.len() {
-            if self.is_refused(party) {
-                continue;
-            }
-            let Some(asked) = self.parties.get(party).map(Party::asked) else { continue };
-            for (host, source, listed) in asked {
-                let claim = Claim { party, written: Some((source, host.span, listed)) };
-                self.claim(&host.host, claim);
-                if self.is_refused(party) {
-                    break;
-                }
-            }
-            self.keep_refused();
-        }
-    }
-
-    fn is_refused(&self, party: usize) -> bool {
-        self.parties.get(party).is_none_or(|party| party.refused)
-    }
-
-    /// Claims a domain for a party as written.
-    fn claim(&mut self, host: &'a PolicyHost, claim: Claim<'a>) {
-        let Some(other) = self.claims.get(host).copied() else {
-            self.claims.insert(host, claim);
-            return;
-        };
-        let newcomer_owned_it = other.written.is_some()
-            && other.party != claim.party
-            && (self.previous.owner_of)(host).as_ref() == self.parties.get(claim.party).map(|party| party.id);
-        if newcomer_owned_it {
-            self.claims.insert(host, claim);
-            self.lose(host, other, claim);
-        } else {
-            self.lose(host, claim, other);
-        }
-    }
-
-    /// `loser` does not get `host`, because `winner` has it: from a list the domain is left out, else
-    /// the whole edit is.
-    fn lose(&mut self, host: &'a PolicyHost, loser: Claim<'a>, winner: Claim<'a>) {
-        let Some((source, span, listed)) = loser.written else { return };
-        let place = match (winner.written, self.parties.get(winner.party)) {
-            (Some((source, span, _)), _) => source.place(span.start),
-            (None, Some(party)) => party.place(),
-            (None, None) => String::new(),
-        };
-        let Some(winner_id) = self.parties.get(winner.party).map(|party| party.id) else { return };
-        let domain = host.domain();
-        let problem = if loser.party == winner.party {
-            format!("the domain \"{domain}\" is listed twice; {place} has it")
-        } else if winner.written.is_none() {
-            format!(
-                "the domain \"{domain}\" still belongs to tenant {winner_id}, whose edit is refused ({place})"
-            )
-        } else {
-            format!("the domain \"{domain}\" belongs to tenant {winner_id} ({place})")
-        };
-        let same = loser.party == winner.party;
-        let Some(party) = self.parties.get_mut(loser.party) else { return };
-        let key = if listed { "domains_file" } else { "tenant.domains" };
-        let remedy = "a domain has one owner: take it out here or there";
-        let fault = Fault::at(Severity::Fault, source, span, key, problem, remedy);
-        self.faults.push(fault.for_tenant(party.id));
-        if same && listed {
-            return;
-        }
-        if listed {
-            party.lost.insert(host);
-        } else if !party.refused {
-            party.refused = true;
-            self.to_keep.push(loser.party);
-        }
-    }
-
-    /// Takes back what refused parties asked for, and gives them what they had.
-    fn keep_refused(&mut self) {
-        while let Some(index) = self.to_keep.pop() {
-            let Some(party) = self.parties.get(index) else { continue };
-            for (host, _, _) in party.asked() {
-                if self.claims.get(&host.host).is_some_and(|claim| claim.party == index) {
-                    self.claims.remove(&host.host);
-                }
-            }
-            let Some(before) = party.before else { continue };
-            for host in &before.hosts {
-                let kept = Claim { party: index, written: None };
-                if let Some(other) = self.claims.insert(host, kept).filter(|other| other.party != index) {
-                    self.lose(host, other, kept);
-                }
-            }
-        }
-    }
-
-    /// The tenants to serve and those refused.
-    fn result(&mut self) -> (Tenants, BTreeSet<TenantId>) {
-        let mut tenants = Tenants::with_capacity(self.parties.len());
-        let mut refused = BTreeSet::new();
-        for party in &self.parties {
-            if party.refused {
-                refused.insert(party.id.clone());
-                tenants.extend(party.before.map(|before| (party.id.clone(), Arc::clone(before))));
-                continue;
-            }
-            let (Some((draft, file)), Some(policy)) = (party.written, &party.policy) else { continue };
-            let mut listed_before = HashSet::new();
-            let twice = party.list.is_some() && !draft.hosts.is_empty();
-            if twice {
-                listed_before.extend(draft.hosts.iter().map(|host| &host.host));
-            }
-            let mut hosts = Vec::with_capacity(draft.hosts.len() + party.list.map_or(0, |l| l.hosts.len()));
-            for (host, source, listed) in party.asked() {
-                if listed && (party.lost.contains(&host.host) || listed_before.contains(&host.host)) {
-                    continue;
-                }
-                hosts.push(host.host.clone());
-                let shared = listed || matches!(draft.policy, DraftPolicy::Named(_));
-                if let Some(problem) = shared.then(|| own_subdomains(policy, &host.host)).flatten() {
-                    let remedy = "name the MX hosts one by one";
-                    let key = "tenant.domains";
-                    let warning = Fault::at(Severity::Warning, source, host.span, key, problem, remedy);
-                    self.faults.push(warning.for_tenant(party.id));
-                }
-            }
-            let file = file.source.path();
-            let tenant = match party.before {
-                Some(b) if b.hosts == hosts && b.policy == *policy && b.file == *file => Arc::clone(b),
-                _ => Arc::new(Tenant {
-                    id: party.id.clone(),
-                    hosts,
-                    policy: Arc::clone(policy),
-                    file: Arc::clone(file),
-                }),
-            };
-            tenants.insert(party.id.clone(), tenant);
-        }
-        (tenants, refused)
-    }
-
-    fn fault(
-        &mut self,
-        (draft, file): (&Draft, &TenantFile),
-        span: Span,
-        key: &str,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        let fault = Fault::at(Severity::Fault, &file.source, span, key, problem, remedy);
-        self.faults.push(fault.for_tenant(&draft.id));
-    }
+    Outcome { faults, ..outcome }
 }

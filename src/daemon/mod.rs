@@ -21,7 +21,8 @@ use crate::{
     dns::{self, HickoryLookup, Lookup},
     https::PolicyServer,
     listening::{BindError, bind_all},
-    reload::{Refused, ReloadReport, ReloadRequest, Reloader},
+    logging::chain,
+    reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{MasterKey, SqliteStorage, Storage, StorageError},
 };
@@ -115,10 +116,10 @@ impl Daemon {
         let snapshot = SharedSnapshot::default();
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
-        report.log();
-
         let storage = Arc::new(open_store(&server).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
+        if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
+
         let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
         let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
@@ -165,7 +166,7 @@ impl Daemon {
         let checks = CrossCheck::new(
             snapshot.clone(),
             lookup,
-            port,
+            Arc::clone(&port),
             clock,
             server.cross_check.clone(),
             server.dns.lookups_at_once,
@@ -177,7 +178,7 @@ impl Daemon {
 
         let reload_status = reloader.status();
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
-        supervisor.start("reload", reloader.run(requests, stop.clone()));
+        supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let sources = Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock };
         supervisor.start("admin", admin.run(sources, stop));
@@ -322,6 +323,18 @@ fn dns_settings(server: &Server) -> dns::Settings {
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
+    }
+}
+
+/// After a start whose files have faults: what they hold back is served as it was before.
+async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn Storage>) -> ReloadReport {
+    match last_served(&**storage).await {
+        Ok(kept) if kept.is_empty() => report,
+        Ok(kept) => reloader.resume(kept),
+        Err(error) => {
+            warn!(error = %chain(&error), "what was served before could not be read");
+            report
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use std::{
     sync::Arc,
 };
 
+/// The database's name in the folder.
+pub(super) const DATABASE: &str = "mta-stsd.db";
+
 /// Free octets that have to be left before something is ordered whose result must be kept.
 const ROOM: u64 = 1024 * 1024;
 
@@ -49,7 +52,7 @@ impl Folder {
 
     /// The database.
     pub(super) fn database(&self) -> PathBuf {
-        self.path.join("mta-stsd.db")
+        self.path.join(DATABASE)
     }
 
     /// Changes that are durable and not yet in the database file; there after an unclean stop.

@@ -11,7 +11,7 @@ use sqlx::{
     pool::{PoolConnection, PoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// The longest one row may take: handshakes wait for it.
@@ -240,8 +240,12 @@ async fn check_whole(pool: &SqlitePool) -> Result<(), StorageError> {
 }
 
 fn options(folder: &Folder) -> SqliteConnectOptions {
+    options_at(&folder.database())
+}
+
+pub(super) fn options_at(database: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(folder.database())
+        .filename(database)
         .busy_timeout(READ)
         .foreign_keys(true)
         .row_buffer_size(512)
@@ -252,7 +256,7 @@ fn options_for_reading(folder: &Folder) -> SqliteConnectOptions {
     options(folder).read_only(true)
 }
 
-fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
+pub(super) fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
     PoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(wait)

@@ -5,11 +5,12 @@
 //! else; a store that could only be opened for reading tries again at every write.
 
 use super::{
-    FindingRow, Held, OrderFailures, Storage, StorageError,
+    FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError,
     folder::Folder,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
+    served,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
@@ -142,16 +143,19 @@ impl SqliteStorage {
             *told_at = Some(Instant::now());
         }
     }
+}
 
-    async fn read_certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
-        let pools = self.readers().await;
-        let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
-        let row: Option<CertificateRow> =
-            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
-        row.map(|row| certificate(host, row, &self.seal))
-            .transpose()
-            .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
-    }
+pub(super) async fn read_certificate(
+    readers: &SqlitePool,
+    seal: &Seal,
+    host: &PolicyHost,
+) -> Result<Option<Certificate>, StorageError> {
+    let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
+    let row: Option<CertificateRow> =
+        within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
+    row.map(|row| certificate(host, row, seal))
+        .transpose()
+        .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
 }
 
 /// One indexed read; handshakes wait for it.
@@ -172,7 +176,8 @@ pub(super) const SELECT_PLAIN_KEYS: &str = "SELECT host, private_key FROM certif
 #[async_trait::async_trait]
 impl CertificateSource for SqliteStorage {
     async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
-        self.read_certificate(host).await.map_err(|error| {
+        let pools = self.readers().await;
+        read_certificate(&pools.readers, &self.seal, host).await.map_err(|error| {
             self.tell_unread(host, &error);
             SourceError(error.into())
         })
@@ -312,6 +317,22 @@ impl Storage for SqliteStorage {
         within(WRITE, work).await.map_err(write_error)
     }
 
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
+        served::read(&self.readers().await.readers).await
+    }
+
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError> {
+        served::write(self.begin().await?, tenants, removed).await
+    }
+
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError> {
+        served::replace(self.begin().await?, tenants).await
+    }
+
     async fn check_writable(&self) -> Result<(), StorageError> {
         self.ask_disk("the disk does not answer", Folder::check_room).await?;
         within(WRITE, probe(&self.writer().await?)).await.map_err(write_error)
@@ -319,7 +340,7 @@ impl Storage for SqliteStorage {
 }
 
 /// Refuses a key that does not fit what is there: serving with it would fail host by host.
-async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
+pub(super) async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
     let prefixes: Vec<Vec<u8>> =
         sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
     let refused = prefixes.iter().find_map(|prefix| seal.accepts(prefix).err());
