@@ -182,7 +182,10 @@ impl<'r, 's> Table<'r, 's> {
         for item in items.iter() {
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Written { value: text.to_owned(), span: item.span().into() }),
-                None => self.wrong_type(key, item, RIGHT),
+                None => {
+                    let problem = format!("{key} has {} in it, not only strings", type_name(item.get_ref()));
+                    self.reading.fault(item.span().into(), &self.key(key), problem, format!("write {RIGHT}"));
+                }
             }
         }
         Some(Written { value: texts, span: value.span().into() })
