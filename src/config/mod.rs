@@ -8,6 +8,7 @@
 
 mod check;
 mod contest;
+mod duration;
 mod fault;
 mod file;
 mod files;

@@ -1,7 +1,7 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, CrossCheck, Directory, Dns, Listen, Server, Store, fault::shown, file::duration_shown,
+    Acme, Admin, CrossCheck, Directory, Dns, Listen, Server, Store, duration::duration_shown, fault::shown,
 };
 use std::path::Path;
 
