@@ -8,6 +8,7 @@
 //! | 70 | the daemon could not start, or a part of it failed |
 //! | 78 | the configuration was refused |
 
+mod certificate;
 mod check;
 mod records;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the DNS records that a domain's owner publishes
     Records(records::RecordsArgs),
+    /// Show or export the certificate held for a policy host
+    Certificate(certificate::CertificateArgs),
 }
 
 /// Where the main configuration file is.
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
+        Command::Certificate(args) => certificate::run(&args),
     };
     code.into()
 }

@@ -1,7 +1,10 @@
 //! The configuration as the rest of the program sees it: checked values only.
 //!
-//! `file` mirrors the TOML as written, `check` turns it into these values or into faults. What
-//! stands here is already true: names are names, limits are in range, policies can be served.
+//! What stands here is already true: names are names, limits are in range, policies can be served.
+//! On the way to it, [`Files`] keeps each file as parsed until it changes: `file` knows TOML, `server`
+//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check`] then
+//! holds the files against each other and against what was good before, and says what a [`Fault`]
+//! holds back.
 
 mod check;
 mod contest;
@@ -162,6 +165,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// TLS handshakes at once.
     pub handshakes: usize,
+    /// TLS handshakes a second from one address (IPv4 /32, IPv6 /64), in the long run.
+    pub handshakes_per_address: u32,
+    /// TLS handshakes from one address in one moment, after a while without any.
+    pub handshake_burst_per_address: u32,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first octet of a request to the end of its header.
@@ -180,6 +187,8 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// Streams at once on an HTTP/2 connection.
     pub http2_streams: u32,
+    /// Request header on HTTP/2 in octets, counted as RFC 9113 §6.5.2 does.
+    pub http2_header_bytes: u32,
     /// How long open connections may finish after TERM.
     pub drain_timeout: Duration,
     /// Parsed certificates kept in memory.

@@ -67,7 +67,7 @@ impl TenantReader<'_, '_> {
         let mx = self.mx(table);
         let age = table.duration("max_age", MAX_AGE);
         let age_span = age.as_ref().map_or(span, |age| age.span);
-        let seconds = age.map_or(MaxAge::WEEK.seconds().into(), |age| age.value.as_secs());
+        let seconds = age.map_or(MaxAge::default_of(mode).seconds().into(), |age| age.value.as_secs());
         let max_age = MaxAge::from_seconds(seconds).ok()?;
         if self.reading.faults_so_far() > before {
             return None;

@@ -29,6 +29,8 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 256,
             handshakes: 512,
+            handshakes_per_address: 50,
+            handshake_burst_per_address: 100,
             handshake_timeout: 10 * SECOND,
             header_timeout: 10 * SECOND,
             idle_timeout: 15 * SECOND,
@@ -38,6 +40,7 @@ impl Default for Limits {
             header_count: 64,
             uri_bytes: 2_048,
             http2_streams: 16,
+            http2_header_bytes: 8 * 1024,
             drain_timeout: 15 * SECOND,
             certificates_in_memory: 20_000,
             config_file_bytes: 16 << 20,
@@ -377,6 +380,9 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.connections = t.number("connections", l.connections, 16..=1_000_000);
     l.connections_per_address = t.number("connections_per_address", l.connections_per_address, 1..=1_000_000);
     l.handshakes = t.number("handshakes", l.handshakes, 1..=100_000);
+    l.handshakes_per_address = t.number("handshakes_per_address", l.handshakes_per_address, 1..=1_000_000);
+    l.handshake_burst_per_address =
+        t.number("handshake_burst_per_address", l.handshake_burst_per_address, 1..=1_000_000);
     duration(t, "handshake_timeout", &mut l.handshake_timeout, WAIT);
     duration(t, "header_timeout", &mut l.header_timeout, WAIT);
     duration(t, "idle_timeout", &mut l.idle_timeout, WAIT);
@@ -387,6 +393,7 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.header_count = t.number("header_count", l.header_count, 16..=1_024);
     l.uri_bytes = t.number("uri_bytes", l.uri_bytes, 64..=64 * 1024);
     l.http2_streams = t.number("http2_streams", l.http2_streams, 1..=1_000);
+    l.http2_header_bytes = t.number("http2_header_bytes", l.http2_header_bytes, 1024..=1024 * 1024);
     duration(t, "drain_timeout", &mut l.drain_timeout, Duration::ZERO..=HOUR);
     l.certificates_in_memory = t.number("certificates_in_memory", l.certificates_in_memory, 1..=10_000_000);
     l.config_file_bytes = t.number("config_file_bytes", l.config_file_bytes, 1024..=1 << 30);

@@ -6,7 +6,8 @@
 //! takes its place. A network mount is not seen by inotify at all: there it is the slow look, or
 //! SIGHUP.
 
-use super::{ReloadReport, Reloader};
+use super::{ReloadReport, Reloader, kept::Keeper};
+use crate::storage::Storage;
 use notify::{
     EventKind, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
@@ -43,12 +44,19 @@ pub type ReloadRequest = oneshot::Sender<ReloadReport>;
 impl Reloader {
     /// Follows the files until `stop`, logging each reload. [`Self::first`] came before.
     ///
-    /// `requests` are SIGHUPs and the like: they are answered even when no file has changed.
+    /// `requests` are SIGHUPs and the like: they are answered even when no file has changed. What is
+    /// served is kept in `storage`.
     ///
     /// # Panics
     ///
     /// When reading the configuration panics: the supervisor must hear of it.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+        storage: Arc<dyn Storage>,
+        stop: CancellationToken,
+    ) {
+        let mut keeper = Keeper::new(storage);
         let notice = Arc::new(Notify::new());
         let mut watcher = Watcher::new(Arc::clone(&notice));
         watcher.follow(self.folders());
@@ -81,8 +89,14 @@ impl Reloader {
                 Err(_) => return,
             };
             watcher.follow(self.folders());
-            let Some(report) = report else { continue };
+            let Some(report) = report else {
+                if keeper.is_behind() {
+                    keeper.keep(self.tenants(), &ReloadReport::default()).await;
+                }
+                continue;
+            };
             report.log();
+            keeper.keep(self.tenants(), &report).await;
             if let Some(request) = request {
                 // Whoever asked may have gone; the reload is done all the same.
                 let _ = request.send(report);

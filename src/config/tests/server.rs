@@ -75,6 +75,15 @@ fn the_servers_part_is_checked_key_by_key() {
             ],
         ),
         (
+            "[limits]\nhandshakes_per_address = 0\nhandshake_burst_per_address = 0\nhttp2_header_bytes = 512\n"
+                .to_owned(),
+            &[
+                "2:26: handshakes_per_address is out of range; write a number from 1 to 1000000",
+                "3:31: handshake_burst_per_address is out of range; write a number from 1 to 1000000",
+                "4:22: http2_header_bytes is out of range; write a number from 1024 to 1048576",
+            ],
+        ),
+        (
             "[cross_check]\nenabled = \"yes\"\n".to_owned(),
             &["2:11: enabled is a string, not true or false; write true or false"],
         ),
