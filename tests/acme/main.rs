@@ -1,5 +1,6 @@
 //! The ACME client against a real authority, Pebble, and against an authority that misbehaves.
 
+mod care;
 mod listeners;
 #[path = "../support/pebble.rs"]
 mod pebble;
