@@ -7,6 +7,8 @@
 mod folder;
 mod memory;
 mod pools;
+mod schedule;
+mod schedule_rows;
 mod seal;
 mod sqlite;
 
@@ -14,8 +16,11 @@ mod sqlite;
 mod contract;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod schedule_contract;
 
 pub use memory::MemoryStorage;
+pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
 

@@ -17,7 +17,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 use std::{error::Error, fmt, path::Path};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use tracing::{info, warn};
@@ -84,11 +84,11 @@ impl SqliteStorage {
         }
     }
 
-    async fn begin(&self) -> Result<Change, StorageError> {
+    pub(super) async fn begin(&self) -> Result<Change, StorageError> {
         within(WRITE, Change::begin(&self.writer().await?)).await.map_err(write_error)
     }
 
-    async fn readers(&self) -> RwLockReadGuard<'_, Pools> {
+    pub(super) async fn readers(&self) -> RwLockReadGuard<'_, Pools> {
         self.pools.read().await
     }
 
@@ -101,6 +101,28 @@ impl SqliteStorage {
             Ok(Err(panicked)) => Err(failed(panicked)),
             Err(_) => Err(not_writable(why.to_owned())),
         }
+    }
+
+    pub(super) async fn keep_certificate(
+        &self,
+        connection: &mut SqliteConnection,
+        certificate: &Certificate,
+    ) -> Result<(), sqlx::Error> {
+        let host = certificate.host.as_str();
+        let key = self.seal.close(Purpose::CertificateKey, host, certificate.key.pkcs8());
+        sqlx::query(
+            "INSERT OR REPLACE INTO certificates
+             (host, not_before, not_after, authority, chain, private_key) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(host)
+        .bind(certificate.validity.not_before.to_string())
+        .bind(certificate.validity.not_after.to_string())
+        .bind(&certificate.authority)
+        .bind(certificate.chain_pem())
+        .bind(key.as_slice())
+        .execute(connection)
+        .await
+        .map(drop)
     }
 
     async fn read_certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
@@ -160,23 +182,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
-        let host = certificate.host.as_str();
-        let key = self.seal.close(Purpose::CertificateKey, host, certificate.key.pkcs8());
         let mut change = self.begin().await?;
         let work = async {
-            sqlx::query(
-                "INSERT OR REPLACE INTO certificates
-                 (host, not_before, not_after, authority, chain, private_key) VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(host)
-            .bind(certificate.validity.not_before.to_string())
-            .bind(certificate.validity.not_after.to_string())
-            .bind(&certificate.authority)
-            .bind(certificate.chain_pem())
-            .bind(key.as_slice())
-            .execute(change.on())
-            .await?;
-            let failures = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host);
+            self.keep_certificate(change.on(), certificate).await?;
+            let failures =
+                sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(certificate.host.as_str());
             failures.execute(change.on()).await?;
             change.commit().await
         };
@@ -200,6 +210,8 @@ impl Storage for SqliteStorage {
                 let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
                 let query = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host.as_str());
+                query.execute(change.on()).await?;
+                let query = sqlx::query("DELETE FROM schedule WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
             }
             change.commit().await
@@ -326,7 +338,7 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
     work.await.map_err(write_error)
 }
 
-type Cause = Box<dyn Error + Send + Sync>;
+pub(super) type Cause = Box<dyn Error + Send + Sync>;
 
 fn certificate(
     host: &PolicyHost,
@@ -352,13 +364,13 @@ fn validity(not_before: &str, not_after: &str) -> Result<Validity, Cause> {
     Ok(Validity { not_before: not_before.parse::<Timestamp>()?, not_after: not_after.parse()? })
 }
 
-fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
+pub(super) fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
     PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
 }
 
 /// The rows that can be understood. One that cannot is one host's trouble and not a reason to hide
 /// all others: it counts as not there, so it is made anew and written over.
-fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
+pub(super) fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
     let understood = rows.into_iter().filter_map(|row| {
         let read = read(row);
         read.inspect_err(|error| warn!(what, error = %chain(&**error), "stored row not understood")).ok()
