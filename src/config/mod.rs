@@ -104,6 +104,32 @@ pub struct Acme {
     pub request_timeout: Duration,
     /// How long the internal authority's certificates are valid.
     pub internal_lifetime: Duration,
+    /// What orders are paid from.
+    pub budgets: Budgets,
+}
+
+/// `[acme.budgets]`: limits of our own, under those of the authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Orders of one account, those excepted that replace a certificate as its authority suggests.
+    pub account: Allowance,
+    /// Certificates under one registered domain, with the same exception.
+    pub domain: Allowance,
+    /// Certificates for one host, with the same exception.
+    pub same_name: Allowance,
+    /// Failed validations of one host.
+    pub failures: Allowance,
+    /// The most of the fleet that is renewed within an hour, in percent, unless it is urgent.
+    pub renewals_percent: u32,
+}
+
+/// So many in so long; afterwards one more whenever that share of the time has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many, at least 1.
+    pub amount: u32,
+    /// In how long.
+    pub period: Duration,
 }
 
 /// Which authority signs.

@@ -11,7 +11,7 @@ mod systemd;
 pub use signals::{Signal, Signals};
 
 use crate::{
-    acme::{AcmeAuthority, InternalAuthority, Scheduler, SchedulerParts, authority::Authority},
+    acme::{AcmeAuthority, InternalAuthority, Reading, Scheduler, SchedulerParts, authority::Authority},
     admin::{AdminServer, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -152,8 +152,10 @@ impl Daemon {
             snapshot: snapshot.clone(),
             certificates,
             challenges: challenges.clone(),
-            storage: Arc::clone(&port),
-            authority,
+            storage: Arc::clone(&storage) as _,
+            authorities: vec![authority],
+            readiness: None,
+            reading: Reading::default(),
             clock,
             settings: server.acme.clone(),
         });

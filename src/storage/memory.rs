@@ -169,8 +169,8 @@ impl ScheduleStorage for MemoryStorage {
         Ok(self.read()?.schedule.due(next, now, limit))
     }
 
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        Ok(self.read()?.schedule.next_due(now))
+    async fn next_due(&self, next: Next, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        Ok(self.read()?.schedule.next_due(next, now))
     }
 
     async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {

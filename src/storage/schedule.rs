@@ -20,8 +20,8 @@ pub trait ScheduleStorage: Storage {
     /// first.
     async fn due(&self, next: Next, now: Timestamp, limit: usize) -> Result<Vec<Scheduled>, StorageError>;
 
-    /// When the first row becomes due that is not due at `now`.
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError>;
+    /// When the first row of the sort `next` becomes due that is not due at `now`.
+    async fn next_due(&self, next: Next, now: Timestamp) -> Result<Option<Timestamp>, StorageError>;
 
     /// The row of `host`.
     async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError>;

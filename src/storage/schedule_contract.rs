@@ -54,15 +54,15 @@ async fn hosts(store: &dyn ScheduleStorage, next: Next, now: i64, limit: usize) 
 
 async fn rows_come_back_as_they_were(store: &dyn ScheduleStorage) {
     assert_eq!(store.scheduled(&host(1)).await.unwrap(), None);
-    assert_eq!(store.next_due(at(0)).await.unwrap(), None);
+    assert_eq!(store.next_due(Next::Ask, at(0)).await.unwrap(), None);
     let rows = [full(1), newcomer(2, "b", 0)];
     store.save_schedule(&rows, &[]).await.unwrap();
     assert_eq!(store.scheduled(&host(1)).await.unwrap().as_ref(), Some(&rows[0]));
     assert_eq!(store.schedule_after(None, 10).await.unwrap(), rows);
     assert_eq!(store.schedule_after(None, 1).await.unwrap(), rows[..1]);
     assert_eq!(store.schedule_after(Some(&host(1)), 10).await.unwrap(), rows[1..]);
-    assert_eq!(store.next_due(at(0)).await.unwrap(), Some(at(100)));
-    assert_eq!(store.next_due(at(-1)).await.unwrap(), Some(at(0)));
+    assert_eq!(store.next_due(Next::Ask, at(0)).await.unwrap(), Some(at(100)));
+    assert_eq!(store.next_due(Next::First, at(-1)).await.unwrap(), Some(at(0)));
     store.remove_certificates(&[host(1), host(2)]).await.unwrap();
     assert_eq!(store.schedule_after(None, 10).await.unwrap(), []);
 }

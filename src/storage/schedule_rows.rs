@@ -44,18 +44,11 @@ impl ScheduleStorage for SqliteStorage {
         self.rows(query).await
     }
 
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+    async fn next_due(&self, next: Next, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         let pools = self.readers().await;
-        let work = async {
-            let mut earliest: Option<i64> = None;
-            for next in Next::ALL {
-                let query = sqlx::query_scalar(SELECT_NEXT_DUE).bind(next.word()).bind(now.as_second());
-                let at: Option<i64> = query.fetch_one(&pools.readers).await?;
-                earliest = [earliest, at].into_iter().flatten().min();
-            }
-            Ok(earliest)
-        };
-        Ok(within(LIST, work).await.map_err(read_error)?.map(moment))
+        let query = sqlx::query_scalar(SELECT_NEXT_DUE).bind(next.word()).bind(now.as_second());
+        let at: Option<i64> = within(READ, query.fetch_one(&pools.readers)).await.map_err(read_error)?;
+        Ok(at.map(moment))
     }
 
     async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {

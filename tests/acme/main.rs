@@ -13,7 +13,7 @@ use mta_stsd::{
     },
     certificate::{Certificate, ChallengeTable},
     clock::Clock,
-    config::{Acme, Directory, ExternalAccount},
+    config::{Acme, Budgets, Directory, ExternalAccount},
     name::PolicyHost,
     storage::{MemoryStorage, Storage},
 };
@@ -34,6 +34,7 @@ fn settings(directory: &str, root_file: &Path) -> Acme {
         order_deadline: Duration::from_secs(120),
         request_timeout: Duration::from_secs(30),
         internal_lifetime: Duration::from_secs(86_400),
+        budgets: Budgets::default(),
     }
 }
 

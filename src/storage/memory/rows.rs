@@ -60,12 +60,9 @@ impl Rows {
         }
     }
 
-    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let later = |next| {
-            let mut keys = self.due.range((Excluded((next, now)), Included((next, Timestamp::MAX))));
-            keys.next().map(|((_, at), _)| *at)
-        };
-        Next::ALL.into_iter().filter_map(later).min()
+    pub fn next_due(&self, next: Next, now: Timestamp) -> Option<Timestamp> {
+        let mut keys = self.due.range((Excluded((next, now)), Included((next, Timestamp::MAX))));
+        keys.next().map(|((_, at), _)| *at)
     }
 }
 
