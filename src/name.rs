@@ -172,6 +172,12 @@ impl PolicyHost {
         self.0.as_str()
     }
 
+    /// The domain that was registered: one label below the public suffix. The host itself where the
+    /// suffix list knows none.
+    pub fn registered_domain(&self) -> &str {
+        psl::domain_str(self.as_str()).unwrap_or(self.as_str())
+    }
+
     /// The policy domain behind the host.
     pub fn domain(&self) -> DomainName {
         DomainName(self.as_str()[POLICY_HOST_PREFIX.len()..].into())

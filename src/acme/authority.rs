@@ -161,6 +161,12 @@ pub enum IssueError {
         /// What it said.
         detail: String,
     },
+    /// We looked before the authority did: the host is not ready for an order, so none was placed.
+    #[error("the policy host is not ready: {detail}")]
+    NotReady {
+        /// What has to be mended, in plain words.
+        detail: String,
+    },
     /// The authority will not sign this name, and asking again changes nothing.
     #[error("the authority refuses this name: {detail}")]
     Refused {

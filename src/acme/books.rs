@@ -1,19 +1,18 @@
-//! What the scheduler knows: certificates held, failures, orders in flight, and what holds it back.
+//! What an operator can see at once: certificates held, failures, orders in flight, and what holds them
+//! back.
 //!
-//! One set of books for both readers: `plan` decides from it, `status` shows it, so that what an
-//! operator reads is what the next decision is made of. Names are shared with the snapshot; a held
-//! certificate costs about a hundred octets here, its chain and key stay in the store.
+//! The schedule itself is in the store; this is its short form in memory, so that status needs no
+//! reads. Names are shared with the snapshot; a held certificate costs about a hundred octets here.
 
-use super::{jitter::Jitter, renewal::renew_at, retry};
+use super::retry;
 use crate::{
     name::PolicyHost,
-    snapshot::Snapshot,
-    storage::{Held, OrderFailures},
+    storage::{OrderFailures, Scheduled},
 };
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 
-/// Everything the scheduler keeps in mind between two plans.
+/// Everything the scheduler keeps in mind.
 #[derive(Debug, Default)]
 pub struct Books {
     /// Certificates by host, served and (but for `unsaved`) stored.
@@ -24,8 +23,9 @@ pub struct Books {
     pub in_flight: HashSet<PolicyHost>,
     /// Hosts whose new certificate is served but could not be stored yet.
     pub unsaved: HashSet<PolicyHost>,
-    /// What holds back the whole account. Kept after its end until one order shows that it is over.
-    pub pause: Option<Pause>,
+    /// What holds back a whole account, by the authority's number. Kept after its end until one order
+    /// shows that it is over.
+    pub pauses: HashMap<usize, Pause>,
     /// Why the store cannot be used at the moment.
     pub storage_trouble: Option<String>,
 }
@@ -37,8 +37,6 @@ pub struct HeldCertificate {
     pub not_after: Timestamp,
     /// When to replace it.
     pub renew_at: Timestamp,
-    /// Whether its expiry was already logged.
-    pub expiry_told: bool,
 }
 
 /// No order is placed for anybody.
@@ -53,38 +51,36 @@ pub struct Pause {
 }
 
 impl Books {
-    /// The books as they stand after a start: what the store has, read for `authority`.
-    ///
-    /// A certificate of another authority goes on being served but is due: whoever changes the
-    /// authority (from the internal one, or from a test directory) wants the new one's certificates.
-    /// It is due since its beginning, which makes it pressing only in the second half of its life.
-    pub fn open(held: Vec<Held>, failures: Vec<OrderFailures>, authority: &str, snapshot: &Snapshot) -> Self {
-        let shared = |host: PolicyHost| match snapshot.find_host(host.as_str()) {
-            Some((known, _)) => known.clone(),
-            None => host,
-        };
-        let held = held.into_iter().map(|held| {
-            let due = if held.authority == authority {
-                renew_at(held.validity, Jitter::of(&held.host, held.validity.not_after))
-            } else {
-                held.validity.not_before
-            };
-            let not_after = held.validity.not_after;
-            (shared(held.host), HeldCertificate { not_after, renew_at: due, expiry_told: false })
-        });
-        let mut books = Self { held: held.collect(), ..Self::default() };
-        for failures in failures {
-            books.pause_for(&failures);
-            books.failures.insert(shared(failures.host.clone()), failures);
+    /// Shows `row` as it is now.
+    pub fn enter(&mut self, row: &Scheduled) {
+        match row.held {
+            Some(held) => {
+                let renew_at = row.renewal.at.unwrap_or(held.not_after);
+                let held = HeldCertificate { not_after: held.not_after, renew_at };
+                self.held.insert(row.host.clone(), held);
+            }
+            None => drop(self.held.remove(&row.host)),
         }
-        books
+        match &row.failures {
+            Some(failures) => drop(self.failures.insert(row.host.clone(), failures.clone())),
+            None => drop(self.failures.remove(&row.host)),
+        }
     }
 
-    /// Holds back the whole account when `failures` are of that kind; never shortens a pause.
-    pub fn pause_for(&mut self, failures: &OrderFailures) {
-        let Some(until) = retry::pauses_until(failures) else { return };
-        if self.pause.as_ref().is_none_or(|pause| pause.until < until) {
-            self.pause = Some(Pause { until, kind: failures.kind.clone(), detail: failures.detail.clone() });
+    /// Forgets `host`.
+    pub fn forget(&mut self, host: &PolicyHost) {
+        self.held.remove(host);
+        self.failures.remove(host);
+    }
+
+    /// Holds back the whole account at the authority `number` when `failures` are of that kind; never
+    /// shortens a pause. Returns what is to be remembered.
+    pub fn pause_for(&mut self, number: usize, failures: &OrderFailures) -> Option<&Pause> {
+        let until = retry::pauses_until(failures)?;
+        if self.pauses.get(&number).is_none_or(|pause| pause.until < until) {
+            let (kind, detail) = (failures.kind.clone(), failures.detail.clone());
+            self.pauses.insert(number, Pause { until, kind, detail });
         }
+        self.pauses.get(&number)
     }
 }

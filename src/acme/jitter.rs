@@ -15,6 +15,8 @@ impl Jitter {
     /// No deviation at all.
     #[cfg(test)]
     pub const NONE: Self = Self(0.0);
+    /// The smallest share: what nothing is earlier than.
+    pub const EARLIEST: Self = Self(0.0);
 
     /// The share of `host` for `moment` (to the second): the end of its certificate, or the failure at hand.
     pub fn of(host: &PolicyHost, moment: Timestamp) -> Self {
@@ -26,14 +28,8 @@ impl Jitter {
         Self::from_octets(moment.as_second().to_be_bytes())
     }
 
-    /// FNV-1a, stirred once more because its high bits are lazy. Written out here because the
-    /// standard library's hasher may change with any release, and the share must not.
     fn from_octets(octets: impl IntoIterator<Item = u8>) -> Self {
-        let mut hash = octets.into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-        });
-        hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        hash ^= hash >> 32;
+        let hash = fingerprint(octets);
         // 32 bits are exact in a double and fine enough: one second in 136 years.
         Self((hash >> 32) as f64 / f64::from(u32::MAX))
     }
@@ -47,6 +43,16 @@ impl Jitter {
     pub fn around(self, length: Duration) -> Duration {
         length.mul_f64(0.9 + 0.2 * self.0)
     }
+}
+
+/// FNV-1a, stirred once more because its high bits are lazy. Written out here because the standard
+/// library's hasher may change with any release, and what is drawn from it must not.
+pub fn fingerprint(octets: impl IntoIterator<Item = u8>) -> u64 {
+    let mut hash = octets.into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ (hash >> 32)
 }
 
 #[cfg(test)]

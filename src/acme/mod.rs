@@ -1,18 +1,21 @@
 //! Getting certificates: what to order, when, from whom, and how challenges are answered.
 //!
-//! `plan`, `renewal` and `retry` decide and are pure; `scheduler` is the dull loop that carries
-//! their decisions out; `client` and `internal` are the two authorities behind one port.
+//! `calendar`, `renewal`, `retry` and `budget` decide and are pure; `scheduler` is the dull loop that
+//! carries their decisions out; `client` and `internal` are the two authorities behind one port.
 
 mod answer;
 pub mod authority;
 mod books;
+mod budget;
+mod calendar;
 pub mod client;
 pub mod internal;
 mod jitter;
+mod ledger;
 pub mod memory;
 mod order;
-mod plan;
 mod problem;
+mod reconcile;
 mod renewal;
 mod renewal_info;
 mod retry;
@@ -23,5 +26,6 @@ mod transport;
 
 pub use client::AcmeAuthority;
 pub use internal::InternalAuthority;
-pub use scheduler::{Scheduler, SchedulerParts};
+pub use order::{Readiness, Reading};
+pub use scheduler::{Scheduler, SchedulerHandle, SchedulerParts};
 pub use status::{AcmeStatus, HostStatus, Overview, Pause};

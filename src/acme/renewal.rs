@@ -2,9 +2,10 @@
 //!
 //! Pure. Everything is a share of the certificate's own lifetime and no number of days stands
 //! anywhere, so 90, 64 and 45 days, 160 hours and 6 hours all work, and a change in between does too.
-//! Renewal information (RFC 9773) will give a window here; without it, these shares are the rule.
+//! Where the authority suggests a window (RFC 9773), a moment in it is the rule; the shares are the rule
+//! without one.
 
-use super::jitter::Jitter;
+use super::{authority::Window, jitter::Jitter};
 use crate::certificate::Validity;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -32,6 +33,34 @@ pub fn renew_at_after_issue(validity: Validity, jitter: Jitter, now: Timestamp) 
     let left = Duration::try_from(validity.not_after.duration_since(now)).unwrap_or_default();
     renew_at(validity, jitter).max(before(validity.not_after, left * 2 / 3))
 }
+
+/// The moment in the authority's `window`: always the same for the same certificate and window, spread
+/// evenly over a fleet (RFC 9773 §4.2), and never so late that nothing may go wrong.
+pub fn moment_in(window: Window, validity: Validity, jitter: Jitter) -> Timestamp {
+    let length = Duration::try_from(window.end.duration_since(window.start)).unwrap_or_default();
+    let moment = window.start.saturating_add(jitter.of_length(length)).unwrap_or(Timestamp::MAX);
+    moment.min(urgent_at(renew_at(validity, Jitter::EARLIEST), validity.not_after))
+}
+
+/// How long until the authority is asked again after it answered: as long as it said, up to a tenth
+/// longer so that a fleet stays spread, but at least twice a day.
+pub fn ask_after_answer(retry_after: Duration, jitter: Jitter) -> Duration {
+    (retry_after + jitter.of_length(retry_after / 10)).min(HALF_A_DAY)
+}
+
+/// How long until it is asked again after `failed` questions without an answer: a minute, doubled each
+/// time, up to the six hours of RFC 9773 §4.3.3.
+pub fn ask_after_failure(failed: u32, jitter: Jitter) -> Duration {
+    let doubled = Duration::from_secs(60).saturating_mul(2_u32.saturating_pow(failed.saturating_sub(1)));
+    jitter.around(doubled.min(ASK_LONGEST * 10 / 11))
+}
+
+/// How long until it is asked again when it does not know the certificate.
+pub const ASK_LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// Nothing moves a window without our noticing within this time, and a fleet of which nothing is known
+/// is asked about over this time.
+pub const HALF_A_DAY: Duration = Duration::from_secs(12 * 3600);
 
 /// From when on a replacement that has not come is urgent: half of what was left at `renew_at`.
 pub fn urgent_at(renew_at: Timestamp, not_after: Timestamp) -> Timestamp {
@@ -109,6 +138,56 @@ mod tests {
         assert_eq!(renew_at(never, Jitter::NONE), Timestamp::MIN);
         let ever = Validity { not_before: Timestamp::MIN, not_after: Timestamp::MAX };
         assert!(renew_at(ever, Jitter::NONE) < Timestamp::MAX);
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        let at = |second| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        Window { start: at(start), end: at(end) }
+    }
+
+    // evenly over the window, the same after every restart.
+    #[test]
+    fn the_moment_in_a_window_is_stable_and_a_fleet_is_spread_over_it() {
+        for lifetime in [90 * DAY, 64 * DAY, 45 * DAY, 160 * HOUR] {
+            let validity = validity(lifetime);
+            let window = window(lifetime * 6 / 10, lifetime * 65 / 100);
+            let length = window.end.as_second() - window.start.as_second();
+            let mut tenths = [0_u32; 10];
+            for number in 0..2000 {
+                let host = PolicyHost::from_full_name(&format!("mta-sts.tenant-{number}.example")).unwrap();
+                let jitter = Jitter::of(&host, validity.not_after);
+                let moment = moment_in(window, validity, jitter);
+                assert_eq!(moment, moment_in(window, validity, jitter));
+                let tenth = (moment.as_second() - window.start.as_second()) * 10 / length;
+                tenths[usize::try_from(tenth).unwrap().min(9)] += 1;
+            }
+            assert!(tenths.iter().all(|count| (140..260).contains(count)), "{lifetime}: {tenths:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_at_the_very_end_leaves_time_for_a_bad_week() {
+        let validity = validity(90 * DAY);
+        let moment = moment_in(window(89 * DAY, 90 * DAY), validity, Jitter::NONE);
+        assert!(moment.as_second() - validity.not_before.as_second() <= 75 * DAY);
+    }
+
+    //
+    #[test]
+    fn a_window_in_the_past_means_now() {
+        assert!(moment_in(window(-2 * DAY, -DAY), validity(90 * DAY), Jitter::NONE) < validity(1).not_before);
+    }
+
+    //
+    #[test]
+    fn the_authority_is_asked_as_it_says_and_twice_a_day_at_least() {
+        let minutes = |wait: Duration| wait.as_secs() / 60;
+        assert_eq!(minutes(ask_after_answer(Duration::from_secs(6 * 3600), Jitter::NONE)), 360);
+        assert_eq!(ask_after_answer(Duration::from_secs(86_400), Jitter::NONE), HALF_A_DAY);
+        let waits: Vec<_> = (1..=12).map(|n| ask_after_failure(n, Jitter::NONE).as_secs()).collect();
+        assert_eq!(waits[..4], [54, 108, 216, 432]);
+        assert!(waits.iter().all(|wait| *wait <= ASK_LONGEST.as_secs()) && waits[11] > 4 * 3600, "{waits:?}");
+        assert!(ask_after_failure(u32::MAX, Jitter::NONE) <= ASK_LONGEST);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! that fails for changing reasons still climbs. Every wait is moved by up to a tenth, so that hosts
 //! that failed together do not come back together.
 
-use super::{authority::IssueError, jitter::Jitter};
+use super::{
+    authority::{IssueError, LimitScope},
+    jitter::Jitter,
+};
 use crate::{name::PolicyHost, storage::OrderFailures};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -37,9 +40,8 @@ const DETAIL_LONGEST: usize = 500;
 
 /// What the history says of `host` after its order ended in `error` at `now`.
 ///
-/// - Not validated, or unusable: 1 min, 10 min, 100 min, then daily.
-/// - Refused: daily, for asking again changes little; a change of the configuration does not shorten
-///   it yet.
+/// - Not validated, not ready, or unusable: 1 min, 10 min, 100 min, then daily.
+/// - Refused: daily, and the schedule parks such a host until the configuration changes.
 /// - Unreachable: minutes, doubling up to thirty.
 /// - Rate limited: as long as the authority says (an hour when it does not), and see [`pauses_until`].
 /// - Account: hourly, and see [`pauses_until`]. Neither of the last two is the host's fault, so its
@@ -54,7 +56,7 @@ pub fn next(
     let (kind, detail) = describe(error);
     let attempts = previous.map_or(0, |failures| failures.attempts);
     let (attempts, wait) = match error {
-        IssueError::NotValidated { .. } | IssueError::Unusable { .. } => {
+        IssueError::NotValidated { .. } | IssueError::Unusable { .. } | IssueError::NotReady { .. } => {
             (attempts.saturating_add(1), jitter.around(climb(previous)))
         }
         IssueError::Refused { .. } => (attempts.saturating_add(1), jitter.around(DAY)),
@@ -94,7 +96,12 @@ pub const ACCOUNT: &str = "account";
 /// The word for the sort of failure, out of a closed set, and what was said.
 fn describe(error: &IssueError) -> (&'static str, &str) {
     match error {
-        IssueError::RateLimited { detail, .. } => (RATE_LIMITED, detail),
+        IssueError::RateLimited { scope: LimitScope::Account, detail, .. } => (RATE_LIMITED, detail),
+        IssueError::RateLimited { scope: LimitScope::RegisteredDomain, detail, .. } => {
+            ("domain_rate_limited", detail)
+        }
+        IssueError::RateLimited { scope: LimitScope::Name, detail, .. } => ("name_rate_limited", detail),
+        IssueError::NotReady { detail } => ("not_ready", detail),
         IssueError::NotValidated { detail } => ("not_validated", detail),
         IssueError::Refused { detail } => ("refused", detail),
         IssueError::Account { detail } => (ACCOUNT, detail),
@@ -143,7 +150,6 @@ fn is_harmless(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme::authority::LimitScope;
 
     fn host() -> PolicyHost {
         PolicyHost::from_full_name("mta-sts.example.com").unwrap()

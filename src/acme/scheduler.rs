@@ -1,19 +1,27 @@
-//! Carries the plan out: places orders within limits, takes their ends in, and keeps the books.
+//! Carries the schedule out: pulls what is due, places orders within limits, takes their ends in.
 //!
-//! The loop is dull on purpose. It wakes by its period, by notice of a new snapshot, when an order
-//! ends or when the plan said so; it then compares what should be with what is. It is never told
-//! *what* changed, so a lost notice costs one period and a restart needs no special path.
+//! The loop is dull on purpose. It wakes by its period, by notice of a new snapshot, when a job ends or
+//! when something becomes due. It is never told *what* changed in a snapshot: it compares what should be
+//! with the schedule, so a lost notice costs one period and a restart needs no special path.
 //!
+//! A host with nothing due costs no task, no timer and no connection; it is a row in the store.
 //! Nothing here can hurt serving: the request path reads the table of certificates and never waits
 //! for an order, and one host that hangs, panics or is refused delays no other.
 
+mod commands;
+mod lane;
+mod outcome;
+
+pub use commands::SchedulerHandle;
+
 use super::{
-    authority::{Authority, IssueError},
-    books::Books,
+    authority::Authority,
+    books::Pause,
+    calendar,
     jitter::Jitter,
-    order::Workshop,
-    plan::{Plan, plan},
-    retry,
+    ledger::Ledger,
+    order::{Ended, Readiness, Reading, Workshop},
+    reconcile,
     status::AcmeStatus,
 };
 use crate::{
@@ -23,20 +31,18 @@ use crate::{
     logging::chain,
     name::PolicyHost,
     snapshot::SharedSnapshot,
-    storage::{OrderFailures, Storage, StorageError},
+    storage::{Next, ScheduleStorage, Scheduled, StorageError},
 };
+use commands::Command;
 use jiff::Timestamp;
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use lane::Lane;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
-    sync::watch,
-    task::{Id, JoinError, JoinSet},
+    sync::{mpsc, watch},
+    task::{Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span};
 
 /// The longest the scheduler goes without looking; give or take a tenth.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -47,16 +53,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The wait before the store is read again at start; doubles up to the period.
 const LOAD_WAIT: Duration = Duration::from_secs(1);
 
-/// Orders planned ahead for each of those at once, so that a bulk import is not planned anew at
-/// every order's end.
-const PLANNED_AHEAD: usize = 16;
+/// Questions about renewals at once, beside the orders.
+const ASKS_AT_ONCE: usize = 4;
 
-/// Failures of one kind in a row that are logged as warnings; more of the same go to debug and stay
-/// readable in the status.
-const FAILURES_TOLD: u32 = 3;
-
-/// Expired certificates that one look names one by one in the log; the rest is counted.
-const EXPIRED_NAMED: usize = 20;
+/// Hosts that left and are forgotten in one go.
+const FORGOTTEN_AT_ONCE: usize = 100;
 
 /// What a [`Scheduler`] works with.
 pub struct SchedulerParts {
@@ -66,13 +67,17 @@ pub struct SchedulerParts {
     pub certificates: CertificateTable,
     /// Where challenge answers are put up.
     pub challenges: ChallengeTable,
-    /// Where certificates and failures outlive us.
-    pub storage: Arc<dyn Storage>,
-    /// Who signs.
-    pub authority: Arc<dyn Authority>,
+    /// Where certificates and the schedule outlive us.
+    pub storage: Arc<dyn ScheduleStorage>,
+    /// Who signs, the one that is asked first in front.
+    pub authorities: Vec<Arc<dyn Authority>>,
+    /// Who looks whether a host is ready before it costs an order; `None`: every host is.
+    pub readiness: Option<Arc<dyn Readiness>>,
+    /// How delivered chains are read.
+    pub reading: Reading,
     /// What time it is.
     pub clock: Clock,
-    /// Orders at once, and the deadline of each.
+    /// Orders at once, the deadline of each, and the budgets.
     pub settings: config::Acme,
 }
 
@@ -80,26 +85,44 @@ pub struct SchedulerParts {
 pub struct Scheduler {
     snapshot: SharedSnapshot,
     notice: watch::Receiver<u64>,
-    workshop: Workshop,
+    pub(super) workshop: Workshop,
+    /// Fingerprint of the settings of certificates.
+    pub(super) settings: String,
     orders_at_once: usize,
-    orders: JoinSet<Result<(), IssueError>>,
-    hosts: HashMap<Id, PolicyHost>,
-    queue: VecDeque<PolicyHost>,
-    queue_was_cut: bool,
-    planned_for: Option<u64>,
+    jobs: JoinSet<Ended>,
+    running: HashMap<Id, Job>,
+    renewals: Lane,
+    newcomers: Lane,
+    asks: Lane,
+    leavers: Lane,
+    fitted_to: Option<u64>,
     look_again: Option<Timestamp>,
-    unsaved_failures: HashSet<PolicyHost>,
+    /// Rows that the store did not take yet, and which count instead of what it has.
+    unsaved: HashMap<PolicyHost, Scheduled>,
+    commands: mpsc::Receiver<Command>,
+    handle: SchedulerHandle,
+}
+
+/// A job under way.
+struct Job {
+    row: Scheduled,
+    /// The authority's number; none for a question.
+    number: Option<usize>,
 }
 
 impl Scheduler {
     /// A scheduler that has not begun; [`Self::run`] it once.
     pub fn new(parts: SchedulerParts) -> Self {
         let notice = parts.snapshot.subscribe();
+        let (handle, commands) = SchedulerHandle::new(Arc::clone(&parts.storage));
         let workshop = Workshop {
             certificates: parts.certificates,
             challenges: parts.challenges,
+            ledger: Arc::new(Ledger::new(Arc::clone(&parts.storage), parts.settings.budgets)),
             storage: parts.storage,
-            authority: parts.authority,
+            authorities: parts.authorities.into(),
+            readiness: parts.readiness,
+            reading: parts.reading,
             clock: parts.clock,
             deadline: parts.settings.order_deadline,
             status: AcmeStatus::default(),
@@ -108,20 +131,30 @@ impl Scheduler {
             snapshot: parts.snapshot,
             notice,
             workshop,
+            settings: reconcile::fingerprint_of(&parts.settings),
             orders_at_once: parts.settings.orders_at_once.max(1),
-            orders: JoinSet::new(),
-            hosts: HashMap::new(),
-            queue: VecDeque::new(),
-            queue_was_cut: false,
-            planned_for: None,
+            jobs: JoinSet::new(),
+            running: HashMap::new(),
+            renewals: Lane::new(Next::Renew),
+            newcomers: Lane::new(Next::First),
+            asks: Lane::new(Next::Ask),
+            leavers: Lane::new(Next::Gone),
+            fitted_to: None,
             look_again: None,
-            unsaved_failures: HashSet::new(),
+            unsaved: HashMap::new(),
+            commands,
+            handle,
         }
     }
 
     /// What is known of certificates, from now on and after the end.
     pub fn status(&self) -> AcmeStatus {
         self.workshop.status.clone()
+    }
+
+    /// For asking the schedule questions and telling the scheduler what to do.
+    pub fn handle(&self) -> SchedulerHandle {
+        self.handle.clone()
     }
 
     /// Orders, renews and drops until `stop`; then lets orders end for five seconds and stores what
@@ -136,8 +169,9 @@ impl Scheduler {
             tokio::select! {
                 biased; // the stop comes first, and a simulation repeats
                 () = stop.cancelled() => {}
-                Some(ended) = self.orders.join_next_with_id() => self.take_in(ended).await,
+                Some(ended) = self.jobs.join_next_with_id() => self.take_in(ended).await,
                 Ok(()) = self.notice.changed() => {}
+                Some(command) = self.commands.recv() => self.obey(command).await,
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -145,158 +179,254 @@ impl Scheduler {
     }
 
     async fn load(&mut self) {
-        let workshop = &self.workshop;
         let mut wait = LOAD_WAIT;
-        let books = loop {
-            let read = async { Ok((workshop.storage.held().await?, workshop.storage.failures().await?)) };
+        loop {
+            let snapshot = self.snapshot.load_full();
+            let now = self.workshop.clock.now();
+            let read = async {
+                self.load_pauses(now).await?;
+                self.reconcile(&snapshot, now).await
+            };
             match read.await {
-                Ok((held, failures)) => {
-                    let directory = workshop.authority.directory();
-                    break Books::open(held, failures, directory, &self.snapshot.load());
+                Ok(()) => {
+                    self.fitted_to = Some(snapshot.generation());
+                    break;
+                }
+                // What can be read is enough to begin with: the rest waits for a store that can be written.
+                Err(StorageError::NotWritable(why)) => {
+                    self.store_failed(&StorageError::NotWritable(why));
+                    break;
                 }
                 Err(error) => self.store_failed(&error),
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(PERIOD);
-        };
-        if let Some(pause) = books.pause.as_ref().filter(|pause| pause.until > workshop.clock.now()) {
-            info!(until = %pause.until, kind = pause.kind, "orders still paused");
         }
-        info!(held = books.held.len(), failing = books.failures.len(), "certificates read from the store");
-        *workshop.status.write() = books;
+        let books = self.workshop.status.read();
+        info!(held = books.held.len(), failing = books.failures.len(), "schedule read from the store");
     }
 
-    /// Plans where something may have changed, and places what is planned where there is room.
+    async fn load_pauses(&self, now: Timestamp) -> Result<(), StorageError> {
+        let kept = self.workshop.storage.budgets_with("pause ", now).await?;
+        for (number, authority) in self.workshop.authorities.iter().enumerate() {
+            for budget in &kept {
+                let Some((kind, directory)) =
+                    budget.key.strip_prefix("pause ").and_then(|rest| rest.split_once(' '))
+                else {
+                    continue;
+                };
+                if directory == authority.directory() {
+                    info!(until = %budget.full_at, kind, "orders still paused");
+                    let detail = "as it said before the restart".to_owned();
+                    let pause = Pause { until: budget.full_at, kind: kind.to_owned(), detail };
+                    self.workshop.status.write().pauses.insert(number, pause);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fits the schedule to a new snapshot, and places what is due where there is room.
     async fn look(&mut self) {
         let now = self.workshop.clock.now();
-        let generation = self.snapshot.load().generation();
-        if self.planned_for != Some(generation) || self.look_again.is_some_and(|at| at <= now) {
-            let room = self.orders_at_once * PLANNED_AHEAD;
-            let plan = plan(&self.snapshot.load(), &self.workshop.status.read(), now, room);
-            self.planned_for = Some(generation);
-            self.adopt(plan, now).await;
-        }
-        let waiting = !self.queue.is_empty() || !self.unsaved_failures.is_empty();
-        let troubled = self.workshop.status.read().storage_trouble.is_some();
-        if (waiting || troubled) && self.orders.len() < self.orders_at_once {
-            if self.store_takes_writes().await {
-                self.store_failures_again().await;
-                self.place_orders();
-            } else {
-                self.queue.clear();
-                self.look_again_at(after(now, PERIOD));
-            }
-        }
-    }
-
-    async fn adopt(&mut self, plan: Plan, now: Timestamp) {
-        self.look_again = plan.next_wake;
-        self.queue = plan.orders.into();
-        self.queue_was_cut = plan.cut;
-        self.tell_expired(&plan.expired);
-        if plan.drops.is_empty() {
-            return;
-        }
-        match self.workshop.storage.remove_certificates(&plan.drops).await {
-            Ok(()) => {
-                let mut books = self.workshop.status.write();
-                for host in &plan.drops {
-                    books.held.remove(host);
-                    books.failures.remove(host);
-                    self.unsaved_failures.remove(host);
-                    self.workshop.certificates.forget(host);
-                    debug!(%host, "certificate dropped");
+        self.look_again.take_if(|at| *at <= now);
+        let snapshot = self.snapshot.load_full();
+        if self.fitted_to != Some(snapshot.generation()) {
+            match self.reconcile(&snapshot, now).await {
+                Ok(()) => {
+                    self.fitted_to = Some(snapshot.generation());
+                    self.lanes().into_iter().for_each(Lane::empty);
                 }
+                Err(error) => self.store_refuses(&error, now),
             }
-            Err(error) => {
-                self.store_failed(&error);
-                self.look_again_at(after(now, PERIOD));
-            }
+        }
+        if let Err(error) = self.fill(now).await {
+            self.store_refuses(&error, now);
         }
     }
 
-    fn place_orders(&mut self) {
-        while self.orders.len() < self.orders_at_once {
-            let Some(host) = self.queue.pop_front() else { return };
-            let attempt = {
-                let mut books = self.workshop.status.write();
-                if !books.in_flight.insert(host.clone()) {
+    fn lanes(&mut self) -> [&mut Lane; 4] {
+        [&mut self.renewals, &mut self.newcomers, &mut self.asks, &mut self.leavers]
+    }
+
+    async fn fill(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        if !self.unsaved.is_empty() && self.store_takes_writes(now).await {
+            self.save_again().await?;
+        }
+        let storage = Arc::clone(&self.workshop.storage);
+        let orders = self.orders_under_way();
+        let room = |busy: usize, at_once: usize| if busy < at_once { at_once } else { 0 };
+        let (most, busy) = (self.orders_at_once, self.running.len());
+        let asks = busy - orders;
+        self.renewals.refill(&*storage, now, room(orders, most), busy).await?;
+        self.newcomers.refill(&*storage, now, room(orders, most), busy).await?;
+        self.asks.refill(&*storage, now, room(asks, ASKS_AT_ONCE), busy).await?;
+        self.leavers.refill(&*storage, now, FORGOTTEN_AT_ONCE, 0).await?;
+        let wakes: Vec<_> = self.lanes().into_iter().filter_map(|lane| lane.due_again).collect();
+        wakes.into_iter().for_each(|at| self.look_again_at(at));
+
+        let waiting = self.lanes().into_iter().any(|lane| !lane.queue.is_empty());
+        let troubled = self.workshop.status.read().storage_trouble.is_some();
+        if !(waiting || troubled) || !self.store_takes_writes(now).await {
+            return Ok(());
+        }
+        self.forget_leavers().await?;
+        self.place_asks(now);
+        self.place_orders(now).await
+    }
+
+    fn place_asks(&mut self, now: Timestamp) {
+        let mut settled = Vec::new();
+        while self.running.len() - self.orders_under_way() < ASKS_AT_ONCE {
+            let Some(mut row) = self.asks.queue.pop_front() else { break };
+            if self.is_busy(&row.host) {
+                continue;
+            }
+            if calendar::is_time_to_ask(&mut row, now) {
+                let job = self.workshop.clone().ask(row.clone());
+                self.running.insert(self.jobs.spawn(job).id(), Job { row, number: None });
+            } else {
+                settled.push(row);
+            }
+        }
+        for row in settled {
+            self.put(row, now);
+        }
+    }
+
+    /// Places orders, renewals first; each of the two sorts leaves the other a quarter of the room.
+    async fn place_orders(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        let most_of_a_sort = self.orders_at_once - self.orders_at_once / 4;
+        for next in [Next::Renew, Next::First] {
+            let mut skipped = 0;
+            loop {
+                let of_sort =
+                    self.running.values().filter(|job| job.number.is_some() && job.row.next == next);
+                if self.orders_under_way() >= self.orders_at_once || of_sort.count() >= most_of_a_sort {
+                    break;
+                }
+                let lane = if next == Next::Renew { &mut self.renewals } else { &mut self.newcomers };
+                let Some(row) = lane.queue.remove(skipped) else { break };
+                if self.is_busy(&row.host) {
                     continue;
                 }
-                books.failures.get(&host).map_or(0, |failures| failures.attempts).saturating_add(1)
-            };
-            let span = info_span!("order", %host, attempt);
-            let order = self.workshop.clone().order(host.clone(), attempt).instrument(span);
-            self.hosts.insert(self.orders.spawn(order).id(), host);
+                match self.may_place(&row, now).await? {
+                    Ok(number) => self.place(row, number),
+                    Err(until) => {
+                        self.look_again_at(until);
+                        let lane = if next == Next::Renew { &mut self.renewals } else { &mut self.newcomers };
+                        lane.queue.insert(skipped, row);
+                        skipped += 1;
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Takes the end of one order into the books.
-    async fn take_in(&mut self, ended: Result<(Id, Result<(), IssueError>), JoinError>) {
-        let (id, result) = match ended {
-            Ok((id, result)) => (id, result),
-            Err(error) => (error.id(), Err(panicked(error))),
+    /// The number of the authority to order from, or until when nothing can be ordered for `row`.
+    async fn may_place(
+        &self,
+        row: &Scheduled,
+        now: Timestamp,
+    ) -> Result<Result<usize, Timestamp>, StorageError> {
+        let number = match self.open_authority(row, now) {
+            Ok(number) => number,
+            Err(until) => return Ok(Err(until)),
         };
-        let Some(host) = self.hosts.remove(&id) else { return };
-        let now = self.workshop.clock.now();
-        let next = match result {
-            Ok(()) => self.succeeded(&host, now),
-            Err(error) => self.failed(&host, &error, now).await,
-        };
-        self.look_again_at(if self.queue.is_empty() && self.queue_was_cut { now } else { next });
+        let Some(authority) = self.workshop.authorities.get(number) else { return Ok(Err(Timestamp::MAX)) };
+        let held = self.workshop.status.read().held.len();
+        let (room, there) = self.workshop.ledger.room(row, authority.directory(), held, now).await?;
+        // When the rest is promised to orders that have yet to pay, their ends wake us.
+        Ok(if room > 0 { Ok(number) } else { Err(there.max(after(now, Duration::from_secs(1)))) })
     }
 
-    /// Returns when the host is due again.
-    fn succeeded(&mut self, host: &PolicyHost, now: Timestamp) -> Timestamp {
+    /// The authority whose turn it is, or another when that one is paused for long; until when to wait
+    /// when it is paused for a while. After a pause one order goes alone.
+    fn open_authority(&self, row: &Scheduled, now: Timestamp) -> Result<usize, Timestamp> {
+        let count = self.workshop.authorities.len().max(1);
+        let first = row.detour as usize % count;
+        let books = self.workshop.status.read();
+        let mut until = Timestamp::MAX;
+        for turn in 0..count {
+            let number = (first + turn) % count;
+            let Some(pause) = books.pauses.get(&number) else { return Ok(number) };
+            let under_way = self.running.values().any(|job| job.number == Some(number));
+            if pause.until <= now && !under_way {
+                return Ok(number);
+            }
+            until = until.min(pause.until.max(after(now, Duration::from_secs(1))));
+            if pause.until.duration_since(now) <= calendar::TROUBLE_LONGEST {
+                break;
+            }
+        }
+        Err(until)
+    }
+
+    fn place(&mut self, row: Scheduled, number: usize) {
+        let host = row.host.clone();
+        let attempt = row.failures.as_ref().map_or(0, |failures| failures.attempts).saturating_add(1);
+        self.workshop.status.write().in_flight.insert(host.clone());
+        let unpaid = self.workshop.ledger.mark_unpaid();
+        let span = info_span!("order", %host, attempt);
+        let order = self.workshop.clone().order(row.clone(), number, attempt, unpaid).instrument(span);
+        self.running.insert(self.jobs.spawn(order).id(), Job { row, number: Some(number) });
+    }
+
+    fn orders_under_way(&self) -> usize {
+        self.running.values().filter(|job| job.number.is_some()).count()
+    }
+
+    /// Whether a job is under way for `host`, or its row has yet to be stored.
+    pub(super) fn is_busy(&self, host: &PolicyHost) -> bool {
+        self.running.values().any(|job| job.row.host == *host) || self.unsaved.contains_key(host)
+    }
+
+    /// Shows `row` from now on, and keeps it at the next opportunity.
+    fn put(&mut self, row: Scheduled, now: Timestamp) {
+        self.workshop.status.write().enter(&row);
+        self.expect(&row, now);
+        self.unsaved.insert(row.host.clone(), row);
+    }
+
+    /// Sees to it that `row` is pulled when it is due.
+    fn expect(&mut self, row: &Scheduled, now: Timestamp) {
+        let next = row.next;
+        if let Some(lane) = self.lanes().into_iter().find(|lane| lane.next == next) {
+            lane.expect(row.next_at, now);
+        }
+        self.look_again_at(row.next_at);
+    }
+
+    /// Keeps the rows that the store has yet to take.
+    async fn save_again(&mut self) -> Result<(), StorageError> {
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = self.unsaved.values().cloned().collect();
+        self.workshop.storage.save_schedule(&rows, &[]).await?;
+        self.unsaved.clear();
+        Ok(())
+    }
+
+    async fn forget_leavers(&mut self) -> Result<(), StorageError> {
+        let gone: Vec<_> = self.leavers.queue.drain(..).map(|row| row.host).collect();
+        let gone: Vec<_> = gone.into_iter().filter(|host| !self.is_busy(host)).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.workshop.storage.remove_certificates(&gone).await?;
         let mut books = self.workshop.status.write();
-        books.in_flight.remove(host);
-        books.failures.remove(host);
-        self.unsaved_failures.remove(host);
-        if books.pause.take_if(|pause| pause.until <= now).is_some() {
-            info!("orders resumed");
+        for host in &gone {
+            books.forget(host);
+            self.workshop.certificates.forget(host);
+            debug!(%host, "certificate dropped");
         }
-        books.held.get(host).map_or(now, |held| held.renew_at)
-    }
-
-    /// Returns when the host may be tried again.
-    async fn failed(&mut self, host: &PolicyHost, error: &IssueError, now: Timestamp) -> Timestamp {
-        let failures = {
-            let mut books = self.workshop.status.write();
-            books.in_flight.remove(host);
-            let previous = books.failures.get(host);
-            let failures = retry::next(host, previous, error, now, Jitter::of(host, now));
-            let same = previous.is_some_and(|previous| previous.kind == failures.kind);
-            if retry::pauses_until(&failures).is_some() {
-                self.queue_was_cut |= !self.queue.is_empty();
-                self.queue.clear();
-                tell_pause(&books, &failures);
-                books.pause_for(&failures);
-            } else {
-                tell_failure(&failures, same);
-                books.pause.take_if(|pause| pause.until <= now);
-            }
-            books.failures.insert(host.clone(), failures.clone());
-            failures
-        };
-        if let Err(error) = self.workshop.storage.save_failures(&failures).await {
-            self.unsaved_failures.insert(host.clone());
-            self.store_failed(&error);
-        }
-        failures.retry_at
-    }
-
-    async fn store_failures_again(&mut self) {
-        for host in std::mem::take(&mut self.unsaved_failures) {
-            let Some(failures) = self.workshop.status.read().failures.get(&host).cloned() else { continue };
-            if let Err(error) = self.workshop.storage.save_failures(&failures).await {
-                self.unsaved_failures.insert(host);
-                self.store_failed(&error);
-            }
-        }
+        Ok(())
     }
 
     /// Asks before orders are placed: a certificate that cannot be stored is better not ordered.
-    async fn store_takes_writes(&self) -> bool {
+    async fn store_takes_writes(&mut self, now: Timestamp) -> bool {
         match self.workshop.storage.check_writable().await {
             Ok(()) => {
                 if self.workshop.status.write().storage_trouble.take().is_some() {
@@ -305,10 +435,15 @@ impl Scheduler {
                 true
             }
             Err(error) => {
-                self.store_failed(&error);
+                self.store_refuses(&error, now);
                 false
             }
         }
+    }
+
+    fn store_refuses(&mut self, error: &StorageError, now: Timestamp) {
+        self.store_failed(error);
+        self.look_again_at(after(now, PERIOD));
     }
 
     /// Told once; the status says it until the store is well.
@@ -316,20 +451,6 @@ impl Scheduler {
         let error = chain(error).to_string();
         if self.workshop.status.write().storage_trouble.replace(error.clone()).is_none() {
             error!(error, "store cannot be used, no orders are placed");
-        }
-    }
-
-    fn tell_expired(&self, expired: &[PolicyHost]) {
-        let mut books = self.workshop.status.write();
-        for (index, host) in expired.iter().enumerate() {
-            let Some(held) = books.held.get_mut(host) else { continue };
-            held.expiry_told = true;
-            if index < EXPIRED_NAMED {
-                error!(%host, not_after = %held.not_after, "certificate expired");
-            }
-        }
-        if expired.len() > EXPIRED_NAMED {
-            error!(hosts = expired.len() - EXPIRED_NAMED, "more certificates expired");
         }
     }
 
@@ -348,14 +469,17 @@ impl Scheduler {
         tokio::pin!(grace);
         loop {
             tokio::select! {
-                ended = self.orders.join_next_with_id() => match ended {
+                ended = self.jobs.join_next_with_id() => match ended {
                     Some(ended) => self.take_in(ended).await,
-                    None => return,
+                    None => break,
                 },
                 () = &mut grace => break,
             }
         }
-        self.orders.shutdown().await;
+        if let Err(error) = self.save_again().await {
+            self.store_failed(&error);
+        }
+        self.jobs.shutdown().await;
         let books = self.workshop.status.read();
         for host in &books.in_flight {
             if books.unsaved.contains(host) {
@@ -365,37 +489,6 @@ impl Scheduler {
             }
         }
     }
-}
-
-fn tell_failure(failures: &OrderFailures, same: bool) {
-    let OrderFailures { host, attempts: attempt, retry_at, kind, detail, .. } = failures;
-    if same && *attempt > FAILURES_TOLD {
-        debug!(%host, attempt, %retry_at, kind, detail, "certificate not issued");
-    } else {
-        warn!(%host, attempt, %retry_at, kind, detail, "certificate not issued");
-    }
-}
-
-fn tell_pause(books: &Books, failures: &OrderFailures) {
-    let OrderFailures { host, retry_at, kind, detail, .. } = failures;
-    let known = books.pause.as_ref().is_some_and(|pause| pause.kind == *kind);
-    match kind.as_str() {
-        _ if known => debug!(%host, %retry_at, kind, detail, "orders paused further"),
-        retry::ACCOUNT => error!(%host, %retry_at, detail, "account not accepted, orders paused"),
-        _ => warn!(%host, %retry_at, detail, "authority limits us, orders paused"),
-    }
-}
-
-/// Our own mistake, kept to the one host that met it.
-fn panicked(error: JoinError) -> IssueError {
-    let said = match error.try_into_panic() {
-        Ok(panic) => match panic.downcast::<String>() {
-            Ok(text) => *text,
-            Err(panic) => panic.downcast::<&str>().map(|text| text.to_string()).unwrap_or_default(),
-        },
-        Err(cancelled) => cancelled.to_string(),
-    };
-    IssueError::Unusable { detail: format!("the order ended in a panic of our own: {said}") }
 }
 
 fn after(moment: Timestamp, length: Duration) -> Timestamp {

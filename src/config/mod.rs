@@ -100,6 +100,8 @@ pub struct Acme {
     pub requests_per_second: u32,
     /// How long the internal authority's certificates are valid.
     pub internal_lifetime: Duration,
+    /// What orders are paid from.
+    pub budgets: Budgets,
 }
 
 /// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.
@@ -131,6 +133,30 @@ impl AuthoritySettings {
             profile: None,
         }
     }
+}
+
+/// `[acme.budgets]`: limits of our own, under those of the authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Orders of one account, those excepted that replace a certificate as its authority suggests.
+    pub account: Allowance,
+    /// Certificates under one registered domain, with the same exception.
+    pub domain: Allowance,
+    /// Certificates for one host, with the same exception.
+    pub same_name: Allowance,
+    /// Failed validations of one host.
+    pub failures: Allowance,
+    /// The most of the fleet that is renewed within an hour, in percent, unless it is urgent.
+    pub renewals_percent: u32,
+}
+
+/// So many in so long; afterwards one more whenever that share of the time has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many, at least 1.
+    pub amount: u32,
+    /// In how long.
+    pub period: Duration,
 }
 
 /// Which authority signs.

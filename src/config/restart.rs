@@ -91,6 +91,18 @@ impl Server {
         ]);
         let number = |key, number: u64| setting(key, number.to_string());
         let time = |key, duration| setting(key, duration_shown(duration));
+        let b = acme.budgets;
+        settings.extend([
+            number("acme.budgets.account_orders", b.account.amount.into()),
+            time("acme.budgets.account_period", b.account.period),
+            number("acme.budgets.domain_certificates", b.domain.amount.into()),
+            time("acme.budgets.domain_period", b.domain.period),
+            number("acme.budgets.same_name_certificates", b.same_name.amount.into()),
+            time("acme.budgets.same_name_period", b.same_name.period),
+            number("acme.budgets.name_failures", b.failures.amount.into()),
+            time("acme.budgets.name_failures_period", b.failures.period),
+            number("acme.budgets.renewals_percent", b.renewals_percent.into()),
+        ]);
         settings.extend([
             number("limits.connections", l.connections as u64),
             number("limits.connections_per_address", l.connections_per_address as u64),

@@ -3,7 +3,8 @@
 mod authorities;
 
 use super::{
-    Acme, Admin, AuthoritySettings, CrossCheck, Dns, Limits, Listen, Publish, Server, Store,
+    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Publish, Server,
+    Store,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -47,6 +48,19 @@ impl Default for Limits {
             certificates_in_memory: 20_000,
             config_file_bytes: 16 << 20,
             list_file_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        let allowance = |amount, period| Allowance { amount, period };
+        Self {
+            account: allowance(250, 3 * HOUR),
+            domain: allowance(40, 7 * DAY),
+            same_name: allowance(4, 7 * DAY),
+            failures: allowance(2, HOUR),
+            renewals_percent: 5,
         }
     }
 }
@@ -182,6 +196,7 @@ impl Reader<'_, '_> {
             request_timeout: 30 * SECOND,
             requests_per_second: 10,
             internal_lifetime: 90 * DAY,
+            budgets: Budgets::default(),
         };
         let span = root.span_of("acme");
         let present = root.has("acme");
@@ -198,6 +213,7 @@ impl Reader<'_, '_> {
         duration(&mut table, "request_timeout", &mut acme.request_timeout, WAIT);
         acme.requests_per_second = table.number("requests_per_second", acme.requests_per_second, 1..=1_000);
         duration(&mut table, "internal_lifetime", &mut acme.internal_lifetime, HOUR..=398 * DAY);
+        budgets(table.table("budgets"), &mut acme.budgets);
         table.finish();
         acme
     }
@@ -277,6 +293,22 @@ fn duration(
     if let Some(written) = table.duration(key, range) {
         *target = written.value;
     }
+}
+
+fn budgets(table: Option<Table<'_, '_>>, budgets: &mut Budgets) {
+    let Some(mut table) = table else { return };
+    let t = &mut table;
+    let b = budgets;
+    b.account.amount = t.number("account_orders", b.account.amount, 1..=1_000_000);
+    duration(t, "account_period", &mut b.account.period, MINUTE..=30 * DAY);
+    b.domain.amount = t.number("domain_certificates", b.domain.amount, 1..=1_000_000);
+    duration(t, "domain_period", &mut b.domain.period, MINUTE..=30 * DAY);
+    b.same_name.amount = t.number("same_name_certificates", b.same_name.amount, 1..=1_000);
+    duration(t, "same_name_period", &mut b.same_name.period, MINUTE..=30 * DAY);
+    b.failures.amount = t.number("name_failures", b.failures.amount, 1..=1_000);
+    duration(t, "name_failures_period", &mut b.failures.period, MINUTE..=30 * DAY);
+    b.renewals_percent = t.number("renewals_percent", b.renewals_percent, 1..=100);
+    table.finish();
 }
 
 fn cross_check(table: Option<Table<'_, '_>>) -> CrossCheck {

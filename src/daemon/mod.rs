@@ -12,7 +12,7 @@ mod systemd;
 pub use signals::{Signal, Signals};
 
 use crate::{
-    acme::{AcmeAuthority, InternalAuthority, Scheduler, SchedulerParts, authority::Authority},
+    acme::{AcmeAuthority, InternalAuthority, Reading, Scheduler, SchedulerParts, authority::Authority},
     admin::Sources,
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -129,8 +129,6 @@ impl Daemon {
             Some(authority) => (vec![authority], None),
             None => authorities(&server, &port, clock).await?,
         };
-        // The first one signs; the others wait for a scheduler that turns to them.
-        let authority = authorities.into_iter().next().expect("the configuration has an authority");
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
             None => Arc::new(resolver(&server)?),
@@ -159,8 +157,10 @@ impl Daemon {
             snapshot: snapshot.clone(),
             certificates,
             challenges: challenges.clone(),
-            storage: Arc::clone(&port),
-            authority,
+            storage: Arc::clone(&storage) as _,
+            authorities,
+            readiness: None,
+            reading: Reading::default(),
             clock,
             settings: server.acme.clone(),
         });

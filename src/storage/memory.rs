@@ -2,11 +2,18 @@
 //!
 //! Keeps the same contract as the store on disk, except that nothing survives the process.
 
-use super::{FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError};
+mod rows;
+
+use super::{
+    Budget, FindingRow, Held, Next, OrderFailures, ScheduleStorage, Scheduled, ServedTenant, Storage,
+    StorageError,
+};
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     name::{DomainName, PolicyHost},
 };
+use jiff::Timestamp;
+use rows::Rows;
 use std::{
     collections::HashMap,
     fmt, io,
@@ -34,6 +41,8 @@ struct Kept {
     failures: HashMap<PolicyHost, OrderFailures>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
     served: HashMap<String, ServedTenant>,
+    schedule: Rows,
+    budgets: HashMap<String, Timestamp>,
 }
 
 impl MemoryStorage {
@@ -126,6 +135,7 @@ impl Storage for MemoryStorage {
         for host in hosts {
             kept.certificates.remove(host);
             kept.failures.remove(host);
+            kept.schedule.remove(host);
         }
         Ok(())
     }
@@ -179,6 +189,59 @@ impl Storage for MemoryStorage {
 
     async fn check_writable(&self) -> Result<(), StorageError> {
         self.write().map(drop)
+    }
+}
+
+#[async_trait::async_trait]
+impl ScheduleStorage for MemoryStorage {
+    async fn due(&self, next: Next, now: Timestamp, limit: usize) -> Result<Vec<Scheduled>, StorageError> {
+        Ok(self.read()?.schedule.due(next, now, limit))
+    }
+
+    async fn next_due(&self, next: Next, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        Ok(self.read()?.schedule.next_due(next, now))
+    }
+
+    async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {
+        Ok(self.read()?.schedule.of(host))
+    }
+
+    async fn schedule_after(
+        &self,
+        after: Option<&PolicyHost>,
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, StorageError> {
+        Ok(self.read()?.schedule.after(after, limit))
+    }
+
+    async fn save_schedule(&self, rows: &[Scheduled], budgets: &[Budget]) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        for row in rows {
+            kept.schedule.save(row);
+        }
+        for budget in budgets {
+            kept.budgets.insert(budget.key.clone(), budget.full_at);
+        }
+        Ok(())
+    }
+
+    async fn save_issued(&self, certificate: &Certificate, row: &Scheduled) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        kept.certificates.insert(certificate.host.clone(), certificate.clone());
+        kept.schedule.save(row);
+        Ok(())
+    }
+
+    async fn budgets(&self, keys: &[String]) -> Result<Vec<Budget>, StorageError> {
+        let kept = self.read()?;
+        let known = |key: &String| Some(Budget { key: key.clone(), full_at: *kept.budgets.get(key)? });
+        Ok(keys.iter().filter_map(known).collect())
+    }
+
+    async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError> {
+        let kept = self.read()?;
+        let fitting = kept.budgets.iter().filter(|(key, at)| key.starts_with(prefix) && **at > now);
+        Ok(fitting.map(|(key, at)| Budget { key: key.clone(), full_at: *at }).collect())
     }
 }
 

@@ -9,6 +9,8 @@ mod memory;
 mod pools;
 mod reader;
 mod rows;
+mod schedule;
+mod schedule_rows;
 mod seal;
 mod served;
 mod sqlite;
@@ -18,10 +20,13 @@ mod contract;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod schedule_contract;
+#[cfg(test)]
 mod unwell;
 
 pub use memory::MemoryStorage;
 pub use reader::StoreReader;
+pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
 

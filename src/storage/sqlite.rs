@@ -17,7 +17,7 @@ use crate::{
     logging::chain,
     name::{DomainName, PolicyHost},
 };
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 use std::{
     fmt, io,
     path::Path,
@@ -107,11 +107,11 @@ impl SqliteStorage {
         }
     }
 
-    async fn begin(&self) -> Result<Change, StorageError> {
+    pub(super) async fn begin(&self) -> Result<Change, StorageError> {
         within(WRITE, Change::begin(&self.writer().await?)).await.map_err(write_error)
     }
 
-    async fn readers(&self) -> RwLockReadGuard<'_, Pools> {
+    pub(super) async fn readers(&self) -> RwLockReadGuard<'_, Pools> {
         self.pools.read().await
     }
 
@@ -142,6 +142,28 @@ impl SqliteStorage {
             error!(%host, error = %chain(error), "certificate not read from the store");
             *told_at = Some(Instant::now());
         }
+    }
+
+    pub(super) async fn keep_certificate(
+        &self,
+        connection: &mut SqliteConnection,
+        certificate: &Certificate,
+    ) -> Result<(), sqlx::Error> {
+        let host = certificate.host.as_str();
+        let key = self.seal.close(Purpose::CertificateKey, host, certificate.key.pkcs8());
+        sqlx::query(
+            "INSERT OR REPLACE INTO certificates
+             (host, not_before, not_after, authority, chain, private_key) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(host)
+        .bind(certificate.validity.not_before.to_string())
+        .bind(certificate.validity.not_after.to_string())
+        .bind(&certificate.authority)
+        .bind(certificate.chain_pem())
+        .bind(key.as_slice())
+        .execute(connection)
+        .await
+        .map(drop)
     }
 }
 
@@ -206,23 +228,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
-        let host = certificate.host.as_str();
-        let key = self.seal.close(Purpose::CertificateKey, host, certificate.key.pkcs8());
         let mut change = self.begin().await?;
         let work = async {
-            sqlx::query(
-                "INSERT OR REPLACE INTO certificates
-                 (host, not_before, not_after, authority, chain, private_key) VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(host)
-            .bind(certificate.validity.not_before.to_string())
-            .bind(certificate.validity.not_after.to_string())
-            .bind(&certificate.authority)
-            .bind(certificate.chain_pem())
-            .bind(key.as_slice())
-            .execute(change.on())
-            .await?;
-            let failures = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host);
+            self.keep_certificate(change.on(), certificate).await?;
+            let failures =
+                sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(certificate.host.as_str());
             failures.execute(change.on()).await?;
             change.commit().await
         };
@@ -246,6 +256,8 @@ impl Storage for SqliteStorage {
                 let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
                 let query = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host.as_str());
+                query.execute(change.on()).await?;
+                let query = sqlx::query("DELETE FROM schedule WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
             }
             change.commit().await

@@ -17,7 +17,7 @@ use mta_stsd::{
     },
     certificate::{Certificate, ChallengeTable},
     clock::Clock,
-    config::{Acme, AuthoritySettings, Directory, ExternalAccount},
+    config::{Acme, AuthoritySettings, Budgets, Directory, ExternalAccount},
     name::PolicyHost,
     storage::{MemoryStorage, Storage},
 };
@@ -41,6 +41,7 @@ fn settings(directory: &str, root_file: &Path) -> Acme {
         request_timeout: Duration::from_secs(30),
         requests_per_second: 1_000,
         internal_lifetime: Duration::from_secs(86_400),
+        budgets: Budgets::default(),
     }
 }
 

@@ -10,7 +10,7 @@ mod weather;
 
 use jiff::{SignedDuration, Timestamp};
 use mta_stsd::{
-    acme::{Scheduler, SchedulerParts},
+    acme::{Reading, Scheduler, SchedulerParts},
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
     config::{self, Publish, Tenant, TenantId},
@@ -158,7 +158,9 @@ impl Year {
             certificates: certificates.clone(),
             challenges: ChallengeTable::default(),
             storage: self.storage.clone(),
-            authority: self.authority.clone(),
+            authorities: vec![self.authority.clone()],
+            readiness: None,
+            reading: Reading::default(),
             clock: self.clock,
             settings: settings(),
         });
@@ -319,5 +321,6 @@ fn settings() -> config::Acme {
         request_timeout: Duration::from_secs(60),
         requests_per_second: 1_000,
         internal_lifetime: hours(90 * 24),
+        budgets: config::Budgets::default(),
     }
 }

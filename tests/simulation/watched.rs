@@ -10,7 +10,7 @@ use mta_stsd::{
     certificate::{CertificateSource, ChallengeTable, Validity},
     clock::Clock,
     name::PolicyHost,
-    storage::{MemoryStorage, Storage},
+    storage::{MemoryStorage, ScheduleStorage},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{
@@ -105,10 +105,11 @@ impl Watched {
     async fn check_before(&self, host: &PolicyHost) {
         let now = self.clock.now();
         let stored = self.storage.certificate(host).await.ok().flatten().map(|held| held.validity);
-        let failures = self.storage.failures().await.unwrap_or_default();
+        let row = self.storage.scheduled(host).await.ok().flatten();
+        let failures = row.and_then(|row| row.failures);
         let mut seen = self.seen();
         let mut faults = Vec::new();
-        if failures.iter().any(|failures| failures.host == *host && now < failures.retry_at) {
+        if failures.is_some_and(|failures| now < failures.retry_at) {
             faults.push("an order before the stored retry time");
         }
         if seen.in_flight.len() >= ORDERS_AT_ONCE {

@@ -3,11 +3,13 @@
 use super::*;
 use crate::{
     acme::memory::{Conduct, MemoryAuthority},
+    acme::{authority::IssueError, retry},
     certificate::CertificateSource,
     config::{Publish, Tenant, TenantId},
     policy::{MaxAge, Mode, Policy, RenderedPolicy},
     snapshot::Snapshot,
     storage::MemoryStorage,
+    storage::Storage,
 };
 use std::{path::Path, sync::Mutex};
 use tokio::{task::JoinHandle, time::sleep};
@@ -71,7 +73,9 @@ impl World {
             certificates: self.certificates.clone(),
             challenges: ChallengeTable::default(),
             storage: self.storage.clone(),
-            authority: self.authority.clone(),
+            authorities: vec![self.authority.clone()],
+            readiness: None,
+            reading: Reading::default(),
             clock: self.clock,
             settings: settings(orders_at_once),
         })
@@ -106,6 +110,7 @@ fn settings(orders_at_once: usize) -> config::Acme {
         request_timeout: MINUTE,
         requests_per_second: 1_000,
         internal_lifetime: 90 * DAY,
+        budgets: config::Budgets::default(),
     }
 }
 
@@ -222,6 +227,8 @@ async fn no_more_orders_at_once_than_allowed() {
 async fn failures_and_their_retry_times_outlive_a_restart() {
     let world = World::new(&["a"], |_| fails(not_validated));
     let running = world.start();
+    sleep(20 * MINUTE).await;
+    assert_eq!(world.orders(["a"]), [2], "two failures an hour, whatever the ladder says");
     sleep(20 * MINUTE).await;
     assert_eq!(world.orders(["a"]), [3]);
     running.stop().await;
@@ -343,9 +350,9 @@ async fn another_authority_replaces_what_the_first_one_issued() {
     let running = world.start();
     sleep(MINUTE).await;
     running.stop().await;
-    let mut held = world.storage.certificate(&host("a")).await.unwrap().unwrap();
-    held.authority = "internal".into();
-    world.storage.save_certificate(&held).await.unwrap();
+    let mut row = world.storage.scheduled(&host("a")).await.unwrap().unwrap();
+    row.authority = Some("internal".into());
+    world.storage.save_schedule(&[row], &[]).await.unwrap();
     let _running = world.start();
     sleep(MINUTE).await;
     assert_eq!(world.orders(["a"]), [2]);
@@ -364,5 +371,6 @@ async fn a_finished_order_is_stored_on_stop_and_a_hanging_one_is_dropped() {
     running.stop().await;
     assert!(world.stores("a").await);
     assert_eq!(world.clock.now().duration_since(stopping).as_secs(), 5);
-    assert!(world.storage.failures().await.unwrap().is_empty(), "being stopped is no failure");
+    let row = world.storage.scheduled(&host("hangs")).await.unwrap().unwrap();
+    assert_eq!(row.failures, None, "being stopped is no failure");
 }

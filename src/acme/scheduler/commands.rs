@@ -1,0 +1,106 @@
+//! What an operator may ask of the schedule and tell the scheduler.
+
+use super::Scheduler;
+use crate::{
+    acme::calendar,
+    name::PolicyHost,
+    storage::{Next, ScheduleStorage, Scheduled, StorageError},
+};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tracing::info;
+
+/// Commands that may wait; an operator types slowly.
+const WAITING: usize = 16;
+
+/// Asks the schedule and tells the scheduler; cheap to clone.
+#[derive(Clone)]
+pub struct SchedulerHandle {
+    commands: mpsc::Sender<Command>,
+    storage: Arc<dyn ScheduleStorage>,
+}
+
+/// What to do for which host, and whom to tell whether it was done.
+pub(super) struct Command {
+    what: What,
+    host: PolicyHost,
+    done: oneshot::Sender<bool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    RenewNow,
+    Unpark,
+}
+
+impl SchedulerHandle {
+    pub(super) fn new(storage: Arc<dyn ScheduleStorage>) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(WAITING);
+        (Self { commands, storage }, receiver)
+    }
+
+    /// Makes the certificate of `host` due at once, whatever was planned or went wrong; budgets and
+    /// pauses still hold. `false` when there is no such host, or a job is under way for it.
+    pub async fn renew_now(&self, host: &PolicyHost) -> bool {
+        self.tell(What::RenewNow, host).await
+    }
+
+    /// Takes up a host that is parked until its configuration changes. `false` when it is not parked.
+    pub async fn unpark(&self, host: &PolicyHost) -> bool {
+        self.tell(What::Unpark, host).await
+    }
+
+    async fn tell(&self, what: What, host: &PolicyHost) -> bool {
+        let (done, answer) = oneshot::channel();
+        let told = self.commands.send(Command { what, host: host.clone(), done }).await;
+        told.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// The row of `host`: what is next and when, what went wrong, what the authority suggests.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the store cannot say.
+    pub async fn row(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {
+        self.storage.scheduled(host).await
+    }
+
+    /// Up to `limit` rows in the order of hosts, beginning after `after`. Whoever lists a fleet asks for
+    /// page after page and keeps what fits its filter.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the store cannot say.
+    pub async fn page(
+        &self,
+        after: Option<&PolicyHost>,
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, StorageError> {
+        self.storage.schedule_after(after, limit).await
+    }
+}
+
+impl Scheduler {
+    pub(super) async fn obey(&mut self, command: Command) {
+        let Command { what, host, done } = command;
+        let now = self.workshop.clock.now();
+        let row = match self.is_busy(&host) {
+            true => None,
+            false => self.workshop.storage.scheduled(&host).await.ok().flatten(),
+        };
+        let wanted = row.filter(|row| match what {
+            What::RenewNow => row.next != Next::Gone,
+            What::Unpark => row.next == Next::Parked,
+        });
+        // Whoever asked may have gone; it is done all the same.
+        let _ = done.send(wanted.is_some());
+        let Some(mut row) = wanted else { return };
+        match what {
+            What::RenewNow => calendar::hurry(&mut row, now),
+            What::Unpark => calendar::release(&mut row, now),
+        }
+        info!(%host, ?what, "told by the operator");
+        self.lanes().into_iter().for_each(super::Lane::empty);
+        self.put(row, now);
+    }
+}
