@@ -8,7 +8,7 @@ use super::{
 use mta_stsd::{
     acme::{
         AcmeAuthority,
-        authority::{Authority, IssueError, Issued, LimitScope, OrderRequest, RenewalInfo},
+        authority::{AccountCare, Authority, IssueError, Issued, LimitScope, OrderRequest, RenewalInfo},
     },
     certificate::{Certificate, CertificateId},
     clock::Clock,
