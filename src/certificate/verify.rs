@@ -87,6 +87,15 @@ impl Certificate {
         Ok(CertifiedKey::new(self.chain.clone(), Arc::clone(&key)))
     }
 
+    /// The same for what the store gave back, if its leaf is still for this host alone and for its
+    /// key: rows of a database can be mixed up by whoever edits or merges it (RFC 8461 §7.1).
+    pub(super) fn certified_key_of_kept(&self) -> Result<CertifiedKey, RejectedChain> {
+        check_leaf(self.chain.first().ok_or(RejectedChain::Length(0))?, &self.host)?;
+        let certified = self.certified_key()?;
+        certified.keys_match().map_err(|_| RejectedChain::Key)?;
+        Ok(certified)
+    }
+
     /// The private key as PEM (PKCS#8), wiped when dropped.
     pub fn key_pem(&self) -> Zeroizing<String> {
         Zeroizing::new(pem("PRIVATE KEY", self.key.pkcs8()))

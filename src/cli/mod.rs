@@ -5,7 +5,7 @@
 //! | 0 | done |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
-//! | 70 | a part of the daemon failed |
+//! | 70 | the daemon could not start, or a part of it failed |
 //! | 78 | the configuration was refused |
 
 mod certificate;

@@ -122,7 +122,11 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
 }
 
 fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
-    line(&format!("{} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
+    // Both forms of a name in another script (P-13).
+    let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
+    let unicode = unicode.filter(|unicode| *unicode != domain.domain);
+    let unicode = unicode.map(|unicode| format!(" = {unicode}")).unwrap_or_default();
+    line(&format!("{}{unicode} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
         Some(held) => line(&format!(

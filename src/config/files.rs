@@ -262,6 +262,8 @@ impl Loaded {
         };
         let front = literal_front(Path::new(pattern));
         let base = main.tenants.source.path().parent().unwrap_or(Path::new("")).join(&front);
+        // Even one that is not there: it is looked for until it is.
+        self.folders.insert(base.clone());
         let listed = if base.as_os_str().is_empty() { Path::new(".") } else { &base };
         if let Err(error) = std::fs::read_dir(listed) {
             let folder = super::fault::quoted(&listed.to_string_lossy());
@@ -272,7 +274,6 @@ impl Loaded {
             };
             return Err(fault(problem, remedy));
         }
-        self.folders.insert(base.clone());
         // Editors and Kubernetes keep their own things behind a leading dot.
         let options = glob::MatchOptions {
             case_sensitive: true,

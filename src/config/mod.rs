@@ -2,12 +2,13 @@
 //!
 //! What stands here is already true: names are names, limits are in range, policies can be served.
 //! On the way to it, [`Files`] keeps each file as parsed until it changes: `file` knows TOML, `server`
-//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check`] then
+//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check()`] then
 //! holds the files against each other and against what was good before, and says what a [`Fault`]
 //! holds back.
 
 mod check;
 mod contest;
+mod duration;
 mod fault;
 mod file;
 mod files;

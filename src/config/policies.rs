@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     name::NameError,
-    policy::{MaxAge, Mode, MxPattern, PatternError, Policy, RenderedPolicy},
+    policy::{MaxAge, Mode, MxPattern, PatternError, Policy, PolicyError, RenderedPolicy},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -85,7 +85,14 @@ impl TenantReader<'_, '_> {
         let policy = match Policy::new(mode, mx, max_age) {
             Ok(policy) => policy,
             Err(error) => {
-                let remedy = "list the MX hosts of the domains, such as mx = [\"mx1.example.net\"]";
+                let remedy = match error {
+                    PolicyError::NoMx => {
+                        "list the MX hosts of the domains, such as mx = [\"mx1.example.net\"]"
+                    }
+                    PolicyError::TooManyMx { .. } | PolicyError::BodyTooLarge { .. } => {
+                        "let a wildcard stand for hosts of one zone, such as \"*.mail.example.net\""
+                    }
+                };
                 self.reading.fault(mx_span, &table.key("mx"), error.to_string(), remedy);
                 return None;
             }

@@ -1,8 +1,8 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Server, Store, fault::shown,
-    file::duration_shown,
+    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Server, Store,
+    duration::duration_shown, fault::shown,
 };
 use std::path::Path;
 

@@ -43,6 +43,8 @@ use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
 const INTERNAL_ROOT_FILE: &str = "internal-root.pem";
+/// Where a resolver listens when nothing else is said.
+const DNS_PORT: u16 = 53;
 /// What parts may take for themselves after connections have drained, and then the store.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Reloads asked for that wait for the one under way; more would all see the same files.
@@ -131,7 +133,7 @@ impl Daemon {
         let authority = authorities.into_iter().next().expect("the configuration has an authority");
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
-            None => Arc::new(HickoryLookup::new(&dns_settings(&server)).map_err(part("the resolver"))?),
+            None => Arc::new(resolver(&server)?),
         };
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
@@ -318,14 +320,23 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
 
-fn dns_settings(server: &Server) -> dns::Settings {
+/// The configured resolver. Where the system names none, this host is asked, as the C library does:
+/// serving does not depend on DNS, so neither does the start.
+fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
     let dns = &server.dns;
-    dns::Settings {
+    let mut settings = dns::Settings {
         servers: dns.servers.clone(),
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
-    }
+    };
+    HickoryLookup::new(&settings).or_else(|error| {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+        let error = chain(&error);
+        warn!(%error, asked = %host, "no system resolver, this host is asked; dns.servers names others");
+        settings.servers.push(host);
+        HickoryLookup::new(&settings).map_err(part("the resolver"))
+    })
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.

@@ -46,6 +46,7 @@ impl Folder {
         }
         let folder = Self { path: directory.to_owned(), lock: Arc::new(lock(directory)?) };
         folder.make_database().map_err(|source| FolderError::Failed { path: folder.database(), source })?;
+        folder.check_readable()?;
         Ok(folder)
     }
 
@@ -102,6 +103,19 @@ impl Folder {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses a database that somebody else copied there, with the remedy; one that can be read but
+    /// not written is served from.
+    fn check_readable(&self) -> Result<(), FolderError> {
+        let path = self.database();
+        let failed = |source| FolderError::Failed { path: path.clone(), source };
+        let (owner, us) = (fs::metadata(&path).map_err(failed)?.uid(), geteuid().as_raw());
+        match access(&path, Access::READ_OK) {
+            Err(Errno::ACCESS) if owner != us => Err(FolderError::NotOurs { path, owner, us }),
+            Err(errno) => Err(failed(errno.into())),
+            Ok(()) => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ mod folder;
 mod memory;
 mod pools;
 mod reader;
+mod rows;
 mod seal;
 mod served;
 mod sqlite;
@@ -16,6 +17,8 @@ mod sqlite;
 mod contract;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod unwell;
 
 pub use memory::MemoryStorage;
 pub use reader::StoreReader;

@@ -3,7 +3,7 @@
 use super::{
     ServedTenant, StorageError,
     pools::{Change, LIST, WRITE, read_error, within, write_error},
-    sqlite::{policy_host, readable},
+    rows::{policy_host, readable},
 };
 use crate::name::PolicyHost;
 use sqlx::SqlitePool;

@@ -8,22 +8,20 @@ use super::{
     FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError,
     folder::Folder,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
+    rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
     served,
 };
 use crate::{
-    certificate::{Certificate, CertificateSource, PrivateKey, SourceError, Validity},
+    certificate::{Certificate, CertificateSource, SourceError},
     logging::chain,
     name::{DomainName, PolicyHost},
 };
-use jiff::Timestamp;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sqlx::SqlitePool;
 use std::{
-    error::Error,
     fmt, io,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -44,6 +42,7 @@ pub struct SqliteStorage {
     folder: Folder,
     seal: Seal,
     pools: RwLock<Pools>,
+    asking: Arc<tokio::sync::Mutex<()>>,
     told_at: Mutex<Option<Instant>>,
 }
 
@@ -70,7 +69,8 @@ impl SqliteStorage {
             Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
             Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
         }
-        Ok(Self { folder, seal, pools: RwLock::new(pools), told_at: Mutex::default() })
+        let pools = RwLock::new(pools);
+        Ok(Self { folder, seal, pools, asking: Arc::default(), told_at: Mutex::default() })
     }
 
     /// Ends the connections, which also empties the write-ahead log into the database. Everything is
@@ -121,8 +121,13 @@ impl SqliteStorage {
         why: &str,
         question: impl FnOnce(&Folder) -> io::Result<()> + Send + 'static,
     ) -> Result<(), StorageError> {
-        let folder = self.folder.clone();
-        let asked = tokio::time::timeout(WRITE, tokio::task::spawn_blocking(move || question(&folder)));
+        let asked = tokio::time::timeout(WRITE, async {
+            // One at a time: a stuck disk keeps a thread, and must not get another with every question.
+            let turn = Arc::clone(&self.asking).lock_owned().await;
+            let folder = self.folder.clone();
+            let answer = tokio::task::spawn_blocking(move || (question(&folder), turn).0);
+            answer.await
+        });
         match asked.await {
             Ok(Ok(answer)) => answer.map_err(not_writable),
             Ok(Err(panicked)) => Err(failed(panicked)),
@@ -167,8 +172,6 @@ pub(super) const SELECT_SEALS: &str = "SELECT DISTINCT substr(private_key, 1, 5)
 /// Exactly the expression of an index, so that only what is plain is read at start.
 pub(super) const SELECT_PLAIN_KEYS: &str = "SELECT host, private_key FROM certificates
      WHERE substr(private_key, 1, 5) >= x'00' AND substr(private_key, 1, 5) < x'01'";
-
-type CertificateRow = (String, String, String, String, Vec<u8>);
 
 #[async_trait::async_trait]
 impl CertificateSource for SqliteStorage {
@@ -383,46 +386,6 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
         Ok(())
     };
     work.await.map_err(write_error)
-}
-
-pub(super) type Cause = Box<dyn Error + Send + Sync>;
-
-fn certificate(
-    host: &PolicyHost,
-    (not_before, not_after, authority, chain, key): CertificateRow,
-    seal: &Seal,
-) -> Result<Certificate, Cause> {
-    let key = Zeroizing::new(key);
-    let key = seal.open(Purpose::CertificateKey, host.as_str(), &key)?;
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-    if chain.is_empty() {
-        return Err("its chain is empty".into());
-    }
-    Ok(Certificate {
-        host: host.clone(),
-        chain,
-        key: PrivateKey::from_pkcs8(key.to_vec()),
-        validity: validity(&not_before, &not_after)?,
-        authority,
-    })
-}
-
-fn validity(not_before: &str, not_after: &str) -> Result<Validity, Cause> {
-    Ok(Validity { not_before: not_before.parse::<Timestamp>()?, not_after: not_after.parse()? })
-}
-
-pub(super) fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
-    PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
-}
-
-/// The rows that can be understood. One that cannot is one host's trouble and not a reason to hide
-/// all others: it counts as not there, so it is made anew and written over.
-pub(super) fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
-    let understood = rows.into_iter().filter_map(|row| {
-        let read = read(row);
-        read.inspect_err(|error| warn!(what, error = %chain(&**error), "stored row not understood")).ok()
-    });
-    understood.collect()
 }
 
 fn failed(error: impl Into<Cause>) -> StorageError {

@@ -65,7 +65,7 @@ fn a_policy_that_cannot_be_served_is_a_fault() {
     check_main(
         &format!("[[tenant]]\nname = \"meadow\"\ndomains = [\"meadow.example\"]\nmx = {many:?}\n"),
         &[
-            "4:1: tenant meadow: 65 mx patterns are too many; 64 is the most that every sender reads; list the MX hosts of the domains, such as mx = [\"mx1.example.net\"]",
+            "4:1: tenant meadow: 65 mx patterns are too many; 64 is the most that every sender reads; let a wildcard stand for hosts of one zone, such as \"*.mail.example.net\"",
         ],
     );
 }
@@ -117,7 +117,7 @@ fn an_mx_that_is_no_host_pattern_is_a_fault() {
         ),
         (
             "5",
-            "mx is a whole number, not a list of strings, such as [\"one\", \"two\"]; write a list of strings, such as [\"one\", \"two\"]",
+            "mx has a whole number in it, not only strings; write a list of strings, such as [\"one\", \"two\"]",
         ),
         (
             "\"10 mx.example.net\"",

@@ -236,6 +236,20 @@ fn a_name_used_twice_stays_with_the_file_it_was_loaded_from() {
 }
 
 #[test]
+fn a_folder_of_drop_ins_that_is_gone_is_still_looked_for() {
+    let mut config = Config::new("tenants = \"d/*.toml\"\n");
+    let folder = config.folder.path().join("d");
+    for there in [false, true, false] {
+        if there {
+            std::fs::create_dir(&folder).unwrap()
+        } else {
+            let _ = std::fs::remove_dir(&folder);
+        }
+        assert!(config.load().folders().any(|path| path == folder), "{there}");
+    }
+}
+
+#[test]
 fn files_with_a_leading_dot_are_nobodys_tenants() {
     let mut config = Config::new("tenants = \"d/*.toml\"\n");
     config.write("d/.a.toml", "= not toml");
