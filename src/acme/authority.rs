@@ -47,6 +47,49 @@ pub trait Authority: Send + Sync {
     async fn caa_identity(&self) -> Option<CaaIdentity> {
         None
     }
+
+    /// Where our account there is cared for; `None`: this authority knows no accounts.
+    fn account_care(&self) -> Option<&dyn AccountCare> {
+        None
+    }
+}
+
+/// What an operator does with our account at an authority (RFC 8555 §7.3).
+#[async_trait::async_trait]
+pub trait AccountCare: Send + Sync {
+    /// Our account; registered first when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`] as for an order.
+    async fn account(&self) -> Result<AccountShown, IssueError>;
+
+    /// Gives the account a fresh key (§7.3.5). Waits for orders under way; new ones wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`]; the account then has one of the two keys, and the next order finds out which.
+    async fn change_key(&self) -> Result<(), IssueError>;
+
+    /// Closes the account for good and forgets its key (§7.3.6); one that is closed already is only
+    /// forgotten. Whatever orders next registers a new account, so take the authority out of the
+    /// configuration, or know what you do: CAA records that name the old account forbid the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError`]; the account is then as it was, or closed and to be forgotten at the next try.
+    async fn deactivate(&self) -> Result<(), IssueError>;
+}
+
+/// Our account as the authority shows it. All of it is the authority's text, escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountShown {
+    /// What identifies it; CAA records may name it (RFC 8657 §3).
+    pub url: String,
+    /// `valid`, `deactivated` (by us) or `revoked` (by the authority).
+    pub status: String,
+    /// Where the authority writes to.
+    pub contact: Vec<String>,
 }
 
 /// One certificate to be ordered, for one host alone.

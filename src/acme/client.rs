@@ -14,7 +14,9 @@ use self::{
     failure::{Failure, Remedy, at, is_problem, is_unechoed, sort, sort_answer, unreachable},
 };
 use super::{
-    authority::{Authority, CaaIdentity, IssueError, Issued, OrderRequest, RenewalInfo, RevocationReason},
+    authority::{
+        AccountCare, Authority, CaaIdentity, IssueError, Issued, OrderRequest, RenewalInfo, RevocationReason,
+    },
     problem::{Stage, printable},
     renewal_info,
     transport::Transport,
@@ -45,8 +47,6 @@ use std::{
     time::Duration,
 };
 use tracing::{debug, info, warn};
-
-pub use self::care::AccountShown;
 
 pub use super::transport::UnreadableRoots;
 
@@ -322,6 +322,10 @@ impl Authority for AcmeAuthority {
         let session = self.registrar.session(None).await.ok()?;
         let account_uri = Some(session.account.id().to_owned());
         Some(CaaIdentity { identities: session.directory.meta.caa_identities.clone(), account_uri })
+    }
+
+    fn account_care(&self) -> Option<&dyn AccountCare> {
+        Some(self)
     }
 }
 

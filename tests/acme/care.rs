@@ -2,7 +2,7 @@
 
 use super::{Rig, policy_host};
 use mta_stsd::{
-    acme::authority::{Authority, IssueError, OrderRequest, RevocationReason},
+    acme::authority::{AccountCare, Authority, IssueError, OrderRequest, RevocationReason},
     storage::{MemoryStorage, Storage},
 };
 use std::sync::Arc;
@@ -119,6 +119,11 @@ async fn an_account_that_was_closed_elsewhere_is_the_operators_matter() {
     rig.authority_over(&elsewhere).deactivate().await.unwrap();
     let refused = rig.order(&authority, "mta-sts.example.com").await.unwrap_err();
     assert!(matches!(refused, IssueError::Account { .. }), "{refused}");
+
+    // The same as after a crash between closing it and forgetting it.
+    authority.account_care().unwrap().deactivate().await.unwrap();
+    assert_eq!(kept(&rig, &rig.storage, "acme-account").await, b"");
+    rig.issue(&authority, "mta-sts.example.com").await;
 }
 
 #[tokio::test]

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     acme::{
-        authority::IssueError,
+        authority::{AccountCare, AccountShown, IssueError},
         problem::{ProblemDocument, Stage, printable},
         signed::SigningKey,
     },
     certificate::PrivateKey,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Response, header};
 use serde::Deserialize;
 use std::sync::Arc;
 use tracing::info;
@@ -26,24 +26,9 @@ use tracing::info;
 /// Shown contacts, and characters of each.
 const CONTACTS_MAX: usize = 20;
 
-/// Our account as the authority shows it. All of it is the authority's text, escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountShown {
-    /// What identifies it; CAA records may name it (RFC 8657 §3).
-    pub url: String,
-    /// `valid`, `deactivated` (by us) or `revoked` (by the authority).
-    pub status: String,
-    /// Where the authority writes to.
-    pub contact: Vec<String>,
-}
-
-impl AcmeAuthority {
-    /// Our account; registered first when there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError`] as for an order.
-    pub async fn account(&self) -> Result<AccountShown, IssueError> {
+#[async_trait::async_trait]
+impl AccountCare for AcmeAuthority {
+    async fn account(&self) -> Result<AccountShown, IssueError> {
         #[derive(Deserialize)]
         struct Shown {
             status: String,
@@ -54,7 +39,7 @@ impl AcmeAuthority {
         let _in_use = registrar.in_use().await;
         let session = registrar.session(None).await?;
         // An empty payload asks for the account without changing it (§6.3).
-        let answer = registrar.post(&session, session.account.id(), "").await?;
+        let answer = accepted(registrar.post(&session, session.account.id(), "").await?)?;
         let shown: Shown = serde_json::from_slice(&answer)
             .map_err(|error| unreachable(format!("an account that cannot be read: {error}")))?;
         Ok(AccountShown {
@@ -64,12 +49,7 @@ impl AcmeAuthority {
         })
     }
 
-    /// Gives the account a fresh key (§7.3.5). Waits for orders under way; new ones wait for it.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError`]; the account then has one of the two keys, and the next order finds out which.
-    pub async fn change_key(&self) -> Result<(), IssueError> {
+    async fn change_key(&self) -> Result<(), IssueError> {
         let registrar = Arc::clone(&self.registrar);
         in_full(async move {
             let _alone = registrar.alone().await;
@@ -78,32 +58,34 @@ impl AcmeAuthority {
         .await
     }
 
-    /// Closes the account for good and forgets its key (§7.3.6). Whatever orders next registers a new
-    /// one, so take the authority out of the configuration, or know what you do: CAA records that name
-    /// the old account forbid the new one.
-    ///
-    /// # Errors
-    ///
-    /// [`IssueError`]; the account is then as it was.
-    pub async fn deactivate(&self) -> Result<(), IssueError> {
+    async fn deactivate(&self) -> Result<(), IssueError> {
         let registrar = Arc::clone(&self.registrar);
         in_full(async move {
             let _alone = registrar.alone().await;
-            let session = registrar.session(None).await?;
-            let url = session.account.id();
-            registrar.post(&session, url, r#"{"status":"deactivated"}"#).await?;
-            registrar.close().await;
-            for name in [registrar.key_name(), registrar.url_name(), registrar.contact_name()] {
-                registrar.forget(&name).await?;
-            }
-            info!(directory = registrar.directory, account = printable(url), "account deactivated");
-            Ok(())
+            registrar.deactivate().await
         })
         .await
     }
 }
 
 impl Registrar {
+    async fn deactivate(self: &Arc<Self>) -> Result<(), IssueError> {
+        let session = self.session(None).await?;
+        let url = session.account.id();
+        let answer = self.post(&session, url, r#"{"status":"deactivated"}"#).await?;
+        // Closed before, and a crash kept us from forgetting it; or our key is no key of it any more.
+        let closed_before = ["unauthorized", "accountDoesNotExist"].contains(&word_of(&answer).as_str());
+        if !closed_before {
+            accepted(answer)?;
+        }
+        self.close().await;
+        for name in [self.key_name(), self.url_name(), self.contact_name()] {
+            self.forget(&name).await?;
+        }
+        info!(directory = self.directory, account = printable(url), closed_before, "account deactivated");
+        Ok(())
+    }
+
     async fn change_key(self: &Arc<Self>) -> Result<(), IssueError> {
         let session = self.session(None).await?;
         let Some(resource) = &session.directory.key_change else {
@@ -116,7 +98,7 @@ impl Registrar {
         let (old, new) = (SigningKey::new(&session.key)?, SigningKey::new(&next)?);
         let proof = new.key_change(session.account.id(), &old, resource)?;
         self.keep(&self.next_key_name(), next.pkcs8()).await?;
-        let changed = self.post(&session, resource, &proof.to_string()).await;
+        let changed = self.post(&session, resource, &proof.to_string()).await.and_then(accepted);
         // However that went, whoever opens the account next looks at both keys.
         self.close().await;
         changed?;
@@ -141,8 +123,8 @@ impl Registrar {
         Ok(())
     }
 
-    /// What a request that the account signs brings; only a success is an answer.
-    async fn post(&self, session: &Session, url: &str, payload: &str) -> Result<Bytes, IssueError> {
+    /// What a request that the account signs brings, problem documents included.
+    async fn post(&self, session: &Session, url: &str, payload: &str) -> Result<Response<Bytes>, IssueError> {
         let key = SigningKey::new(&session.key)?;
         let mut repeats = 0;
         loop {
@@ -153,12 +135,8 @@ impl Registrar {
                 .body(Bytes::from(body))
                 .map_err(|error| unreachable(format!("{url}: {error}")))?;
             let answer = self.transport.send(request).await.map_err(|error| sort_transport(&error))?;
-            if answer.status().is_success() {
-                return Ok(answer.into_body());
-            }
-            let bad_nonce = ProblemDocument::read(answer.body()).problem(None).word() == "badNonce";
-            if !bad_nonce || repeats >= NONCE_REPEATS {
-                return Err(sort_answer(&answer, Stage::Account));
+            if word_of(&answer) != "badNonce" || repeats >= NONCE_REPEATS {
+                return Ok(answer);
             }
             repeats += 1;
             tokio::time::sleep(NONCE_PAUSE).await;
@@ -172,6 +150,22 @@ impl Registrar {
         let nonce = |headers: &HeaderMap| Some(headers.get("replay-nonce")?.to_str().ok()?.to_owned());
         nonce(answer.headers()).ok_or_else(|| unreachable("the authority gives no nonces".to_owned()))
     }
+}
+
+/// What a success brings; everything else is an error.
+fn accepted(answer: Response<Bytes>) -> Result<Bytes, IssueError> {
+    match answer.status().is_success() {
+        true => Ok(answer.into_body()),
+        false => Err(sort_answer(&answer, Stage::Account)),
+    }
+}
+
+/// The type of the problem that came instead of a success; empty when there is none.
+fn word_of(answer: &Response<Bytes>) -> String {
+    if answer.status().is_success() {
+        return String::new();
+    }
+    ProblemDocument::read(answer.body()).problem(None).word().to_owned()
 }
 
 /// Runs `work` to its end even when nobody waits for it any more: half a change is none.
