@@ -3,16 +3,20 @@
 //! It asks the resolvers it is given and does not recurse itself. Names are asked as full names, so
 //! no search list and no hosts file can answer in DNS's place.
 
-use super::{Lookup, MxAnswer, MxHost, MxRecord, Settings, Unanswered};
+use super::{
+    Addresses, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings, Unanswered,
+    UnansweredKind, bogus,
+};
 use crate::name::DomainName;
 use hickory_resolver::{
     Resolver, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
     proto::{
         op::ResponseCode,
         rr::{Name, RData, RecordType},
     },
+    system_conf::read_system_conf,
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -21,6 +25,8 @@ use tokio::{sync::Semaphore, time::timeout};
 const QUESTION_DEADLINE: Duration = Duration::from_secs(5);
 /// More MX records than this are a stranger's joke; the least preferred are left out.
 const MX_RECORDS_MAX: usize = 64;
+/// More A, AAAA or CAA records than this are not looked at.
+const RECORDS_MAX: usize = 64;
 /// Answers kept. Every domain is asked once a period, so the cache only softens bursts.
 const CACHED_ANSWERS: u64 = 1_024;
 /// An edited zone shows after this time, whatever its own TTLs say.
@@ -32,6 +38,9 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(60);
 pub struct HickoryLookup {
     resolver: TokioResolver,
     permits: Semaphore,
+    /// Who is asked whether a failure is a bogus answer, and for how long.
+    first_server: Option<SocketAddr>,
+    timeout: Duration,
 }
 
 impl HickoryLookup {
@@ -41,13 +50,18 @@ impl HickoryLookup {
     ///
     /// [`Unusable`] when no servers are given and the system's configuration cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
-        let mut builder = if settings.servers.is_empty() {
-            Resolver::builder_tokio()?
+        let (config, options) = if settings.servers.is_empty() {
+            read_system_conf()?
         } else {
             let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-            let config = ResolverConfig::from_parts(None, vec![], servers);
-            Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+            (ResolverConfig::from_parts(None, vec![], servers), ResolverOpts::default())
         };
+        let first_server = config
+            .name_servers()
+            .first()
+            .and_then(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)));
+        let mut builder =
+            Resolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let lookups_at_once = settings.lookups_at_once.clamp(1, Semaphore::MAX_PERMITS);
         let options = builder.options_mut();
         options.timeout = settings.timeout;
@@ -58,15 +72,15 @@ impl HickoryLookup {
         options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
         // Over TCP all questions share a connection; one question is at most two of them (A, AAAA).
         options.max_active_requests = lookups_at_once.saturating_mul(2).max(32);
-        Ok(Self { resolver: builder.build()?, permits: Semaphore::new(lookups_at_once) })
+        let permits = Semaphore::new(lookups_at_once);
+        Ok(Self { resolver: builder.build()?, permits, first_server, timeout: settings.timeout })
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
-    async fn ask(&self, domain: &DomainName, kind: RecordType) -> Result<Answer, Unanswered> {
-        let mut name = Name::from_ascii(domain.as_str()).map_err(|error| Unanswered::because(&error))?;
-        name.set_fqdn(true);
-        let asked = timeout(QUESTION_DEADLINE, self.resolver.lookup(name, kind)).await;
-        match asked.map_err(|_| Unanswered::because(&NetError::Timeout))? {
+    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, Unanswered> {
+        let name = full_name(name)?;
+        let asked = timeout(QUESTION_DEADLINE, self.resolver.lookup(name.clone(), kind)).await;
+        match asked.map_err(|_| because(&NetError::Timeout))? {
             Ok(lookup) => {
                 Ok(Answer::Records(lookup.answers().iter().map(|record| record.data.clone()).collect()))
             }
@@ -74,16 +88,53 @@ impl HickoryLookup {
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_denial(&none) => {
                 Ok(Answer::Records(vec![]))
             }
-            Err(error) => Err(Unanswered::because(&error)),
+            Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
+                Err(match self.first_server {
+                    Some(server) if bogus::answers_unchecked(server, &name, kind, self.timeout).await => {
+                        let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
+                        Unanswered { kind: UnansweredKind::Bogus, reason }
+                    }
+                    _ => because(&error),
+                })
+            }
+            Err(error) => Err(because(&error)),
         }
     }
 
-    async fn has(&self, domain: &DomainName, kind: RecordType) -> Result<bool, Unanswered> {
-        match self.ask(domain, kind).await? {
+    async fn has(&self, name: &DnsName, kind: RecordType) -> Result<bool, Unanswered> {
+        match self.ask(name, kind).await? {
             Answer::Records(records) => Ok(records.iter().any(|data| data.record_type() == kind)),
             Answer::NoSuchDomain => Ok(false),
         }
     }
+
+    /// Follows CNAME records. hickory would, too, but shows only what is at their end.
+    async fn follow(&self, name: &DnsName) -> Result<Followed, Unanswered> {
+        let (mut end, mut chain) = (name.clone(), Vec::new());
+        loop {
+            let Answer::Records(records) = self.ask(&end, RecordType::CNAME).await? else {
+                return Ok(Followed { end, chain, exists: false });
+            };
+            let target = records.iter().find_map(|data| match data {
+                RData::CNAME(target) => Some(presentation(target)),
+                _ => None,
+            });
+            let Some(target) = target else { return Ok(Followed { end, chain, exists: true }) };
+            if chain.len() == CNAMES_MAX {
+                let reason = format!("more than {CNAMES_MAX} CNAME records follow one another from {name}");
+                return Err(Unanswered { kind: UnansweredKind::TooManyCnames, reason });
+            }
+            chain.push(target.clone());
+            end = target;
+        }
+    }
+}
+
+/// Where CNAME records lead.
+struct Followed {
+    end: DnsName,
+    chain: Vec<DnsName>,
+    exists: bool,
 }
 
 enum Answer {
@@ -91,11 +142,20 @@ enum Answer {
     NoSuchDomain,
 }
 
+impl Answer {
+    fn into_records(self) -> Vec<RData> {
+        match self {
+            Self::Records(records) => records,
+            Self::NoSuchDomain => vec![],
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Lookup for HickoryLookup {
     async fn mx(&self, domain: &DomainName) -> Result<MxAnswer, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let records = match self.ask(domain, RecordType::MX).await? {
+        let records = match self.ask(&domain.into(), RecordType::MX).await? {
             Answer::Records(records) => records,
             Answer::NoSuchDomain => return Ok(MxAnswer::NoSuchDomain),
         };
@@ -119,11 +179,47 @@ impl Lookup for HickoryLookup {
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let (v4, v6) = tokio::join!(self.has(domain, RecordType::A), self.has(domain, RecordType::AAAA));
+        let name = domain.into();
+        let (v4, v6) = tokio::join!(self.has(&name, RecordType::A), self.has(&name, RecordType::AAAA));
         match (v4, v6) {
             (Ok(true), _) | (_, Ok(true)) => Ok(true),
             (v4, v6) => Ok(v4? || v6?),
         }
+    }
+
+    async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let Followed { end, chain, exists } = self.follow(name).await?;
+        if !exists {
+            return Ok(Addresses { chain, ..Addresses::default() });
+        }
+        let (v4, v6) = tokio::join!(self.ask(&end, RecordType::A), self.ask(&end, RecordType::AAAA));
+        let a = v4?.into_records().into_iter().filter_map(|data| match data {
+            RData::A(address) => Some(address.0),
+            _ => None,
+        });
+        let aaaa = v6?.into_records().into_iter().filter_map(|data| match data {
+            RData::AAAA(address) => Some(address.0),
+            _ => None,
+        });
+        let (a, aaaa) = (a.take(RECORDS_MAX).collect(), aaaa.take(RECORDS_MAX).collect());
+        Ok(Addresses { a, aaaa, chain, exists })
+    }
+
+    async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let Followed { end, chain, exists } = self.follow(name).await?;
+        if !exists {
+            return Ok(CaaAnswer { records: vec![], chain });
+        }
+        let found = self.ask(&end, RecordType::CAA).await?.into_records();
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::CAA(caa) => {
+                Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
+            }
+            _ => None,
+        });
+        Ok(CaaAnswer { records: records.take(RECORDS_MAX).collect(), chain })
     }
 }
 
@@ -142,7 +238,7 @@ fn is_denial(none: &NoRecords) -> bool {
 }
 
 /// The name as text, with the dots and odd octets inside labels escaped (RFC 1035 §5.1).
-fn presentation(name: &Name) -> MxHost {
+fn presentation(name: &Name) -> DnsName {
     let mut text = String::new();
     for label in name.iter() {
         for octet in label {
@@ -154,13 +250,40 @@ fn presentation(name: &Name) -> MxHost {
         }
         text.push('.');
     }
-    MxHost::new(&text)
+    DnsName::new(&text)
 }
 
-impl Unanswered {
-    fn because(error: &dyn std::error::Error) -> Self {
-        Self { reason: error.to_string() }
+/// The way back from [`presentation`], as a full name.
+fn full_name(name: &DnsName) -> Result<Name, Unanswered> {
+    let (mut labels, mut label) = (Vec::new(), Vec::new());
+    let mut rest = name.as_str().as_bytes();
+    while let Some((octet, after)) = rest.split_first() {
+        rest = after;
+        match (octet, after) {
+            (b'.', _) => labels.push(std::mem::take(&mut label)),
+            (b'\\', [a @ b'0'..=b'2', b @ b'0'..=b'9', c @ b'0'..=b'9', after @ ..]) => {
+                let digits = [a, b, c].map(|digit| u16::from(digit - b'0'));
+                let [hundreds, tens, ones] = digits;
+                label.push(u8::try_from(hundreds * 100 + tens * 10 + ones).unwrap_or(u8::MAX));
+                rest = after;
+            }
+            (b'\\', [escaped, after @ ..]) => {
+                label.push(*escaped);
+                rest = after;
+            }
+            (octet, _) => label.push(*octet),
+        }
     }
+    if !name.is_root() {
+        labels.push(label);
+    }
+    let mut name = Name::from_labels(labels.iter().map(Vec::as_slice)).map_err(|error| because(&error))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn because(error: &dyn std::error::Error) -> Unanswered {
+    Unanswered::failed(error.to_string())
 }
 
 /// The resolver cannot be set up.

@@ -5,7 +5,7 @@ use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     config::{Publish, Tenant, TenantId},
     cross_check::{DomainStatus, FindingCode},
-    dns::memory::MemoryLookup,
+    dns::{Addresses, CaaAnswer, DnsName, memory::MemoryLookup},
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::{FindingRow, Held, OrderFailures},
 };
@@ -278,8 +278,11 @@ impl Lookup for SlowLookup {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Ok(MxAnswer::NoSuchDomain)
     }
-    async fn has_address(&self, _: &DomainName) -> Result<bool, Unanswered> {
-        Ok(false)
+    async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
+        Ok(Addresses::default())
+    }
+    async fn caa(&self, _: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        Ok(CaaAnswer::default())
     }
 }
 

@@ -8,13 +8,13 @@ use hickory_server::{
         op::{Edns, Metadata},
         rr::{
             LowerName, RData, Record,
-            rdata::{A, AAAA, MX, NS, SOA},
+            rdata::{A, AAAA, CAA, CNAME, MX, NS, SOA},
         },
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
     zone_handler::MessageResponseBuilder,
 };
-use std::{future::pending, sync::Arc};
+use std::{future::pending, net::Ipv4Addr, sync::Arc};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// A DNS server whose answer to each question is in its name's first label.
@@ -26,6 +26,10 @@ fn name(text: &str) -> Name {
 
 fn mx(preference: u16, exchange: Name) -> RData {
     RData::MX(MX::new(preference, exchange))
+}
+
+fn cname(target: &str) -> RData {
+    RData::CNAME(CNAME(name(target)))
 }
 
 fn odd_host() -> Name {
@@ -47,6 +51,20 @@ fn answer(question: &LowerName, kind: RecordType) -> Result<Vec<RData>, Response
         }
         ("v4", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 1))]),
         ("v6", RecordType::AAAA) => Ok(vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))]),
+        ("both", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 1)), RData::A(A::new(192, 0, 2, 2))]),
+        ("both", RecordType::AAAA) => Ok(vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7))]),
+        ("both", RecordType::CAA) => Ok(vec![
+            RData::CAA(CAA::new_issue(true, Some(name("ca.example")), vec![])),
+            RData::CAA(CAA::new_issuewild(false, None, vec![])),
+        ]),
+        ("half", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 1))]),
+        ("half", RecordType::AAAA) => Err(ResponseCode::ServFail),
+        ("alias", RecordType::CNAME) => Ok(vec![cname("_Token.alias2.example.")]),
+        ("_token", RecordType::CNAME) => Ok(vec![cname("both.provider.example.")]),
+        ("dangling", RecordType::CNAME) => Ok(vec![cname("gone.example.")]),
+        ("circle", RecordType::CNAME) => Ok(vec![cname("circle.example.")]),
+        ("oddly", RecordType::CNAME) => Ok(vec![RData::CNAME(CNAME(odd_host()))]),
+        ("a\\", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 3))]),
         ("gone", _) => Err(ResponseCode::NXDomain),
         ("broken", _) => Err(ResponseCode::ServFail),
         ("closed", _) => Err(ResponseCode::Refused),
@@ -67,7 +85,10 @@ impl RequestHandler for Zone {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         let owner = question.original().name().clone();
         let (mut records, mut authority) = (vec![], vec![]);
+        // A validating resolver: "bogus" names are there for whoever checks for themselves.
+        let bogus = owner.iter().next() == Some(b"bogus") && !request.metadata.checking_disabled;
         match answer(question.name(), question.query_type()) {
+            _ if bogus => metadata.response_code = ResponseCode::ServFail,
             Ok(found) => {
                 records =
                     found.into_iter().map(|data| Record::from_rdata(owner.clone(), 300, data)).collect();
@@ -178,5 +199,83 @@ async fn more_questions_than_permits_wait_in_line() {
         .collect();
     for answer in asked {
         assert_eq!(show(answer.await.unwrap().unwrap()).len(), 3);
+    }
+}
+
+async fn addresses(lookup: &HickoryLookup, text: &str) -> Result<Addresses, Unanswered> {
+    lookup.addresses(&DnsName::new(text)).await
+}
+
+#[tokio::test]
+async fn every_step_to_the_addresses_is_told() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let both = Addresses {
+        a: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
+        aaaa: vec!["2001:db8::7".parse().unwrap()],
+        chain: vec![],
+        exists: true,
+    };
+    let chain = vec![DnsName::new("_token.alias2.example"), DnsName::new("both.provider.example")];
+    assert_eq!(addresses(&lookup, "both.example").await, Ok(both.clone()));
+    assert_eq!(addresses(&lookup, "alias.example").await, Ok(Addresses { chain, ..both }));
+    let odd = addresses(&lookup, "oddly.example").await.unwrap();
+    assert_eq!(odd.chain, [DnsName::new(r"a\.b.\255\032c.example")]);
+    assert_eq!(odd.a, [Ipv4Addr::new(192, 0, 2, 3)]);
+}
+
+#[tokio::test]
+async fn a_name_without_addresses_is_not_a_name_that_does_not_exist() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let empty = Addresses { exists: true, ..Addresses::default() };
+    assert_eq!(addresses(&lookup, "empty.example").await, Ok(empty));
+    assert_eq!(addresses(&lookup, "gone.example").await, Ok(Addresses::default()));
+    let dangling = Addresses { chain: vec![DnsName::new("gone.example")], ..Addresses::default() };
+    assert_eq!(addresses(&lookup, "dangling.example").await, Ok(dangling));
+}
+
+#[tokio::test]
+async fn half_of_the_addresses_is_no_answer() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let half = addresses(&lookup, "half.example").await.unwrap_err();
+    assert_eq!(half.kind, UnansweredKind::Failed);
+}
+
+#[tokio::test]
+async fn a_circle_of_cnames_ends() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let circle = addresses(&lookup, "circle.example").await.unwrap_err();
+    assert_eq!(circle.kind, UnansweredKind::TooManyCnames, "{circle}");
+}
+
+#[tokio::test]
+async fn caa_records_are_those_at_the_end_of_the_chain() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let records = vec![
+        CaaRecord { critical: true, tag: "issue".into(), value: b"ca.example".to_vec() },
+        CaaRecord { critical: false, tag: "issuewild".into(), value: b";".to_vec() },
+    ];
+    let found = lookup.caa(&DnsName::new("both.example")).await;
+    assert_eq!(found, Ok(CaaAnswer { records: records.clone(), chain: vec![] }));
+    let found = lookup.caa(&DnsName::new("alias.example")).await.unwrap();
+    assert_eq!((found.records, found.chain.len()), (records, 2));
+    assert_eq!(lookup.caa(&DnsName::new("empty.example")).await, Ok(CaaAnswer::default()));
+    assert_eq!(lookup.caa(&DnsName::new("gone.example")).await, Ok(CaaAnswer::default()));
+    // The top of every climb, a single label.
+    assert_eq!(lookup.caa(&DnsName::new("example")).await, Ok(CaaAnswer::default()));
+}
+
+#[tokio::test]
+async fn a_bogus_answer_is_told_from_a_failure() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let kind = async |text| addresses(&lookup, text).await.unwrap_err().kind;
+    assert_eq!(kind("bogus.example").await, UnansweredKind::Bogus);
+    assert_eq!(kind("broken.example").await, UnansweredKind::Failed);
+}
+
+#[test]
+fn a_shown_name_is_asked_for_as_it_was() {
+    for name in [odd_host(), name("_mx.Example.COM."), name("example."), Name::root()] {
+        let back = full_name(&presentation(&name)).unwrap();
+        assert_eq!(back, name);
     }
 }
