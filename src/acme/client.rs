@@ -8,7 +8,7 @@ mod account;
 use self::account::{Registrar, Session};
 use super::{
     answer,
-    authority::{Authority, IssueError, Issued},
+    authority::{Authority, IssueError, Issued, LimitScope, OrderRequest},
     problem::{Problem, Stage, printable},
     transport::{Transport, TransportError},
 };
@@ -184,7 +184,11 @@ impl AcmeAuthority {
                 _ => order.poll_certificate(&self.polling).await,
             }
         });
-        Ok(Issued { chain_pem: chain_pem.map_err(at(Stage::Order))?, key })
+        Ok(Issued {
+            chain_pem: chain_pem.map_err(at(Stage::Order))?,
+            key,
+            profile: order.state().profile.clone(),
+        })
     }
 }
 
@@ -194,7 +198,8 @@ impl Authority for AcmeAuthority {
         &self.directory
     }
 
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+        let host = request.host;
         let session = self.registrar.session(None).await?;
         match self.order_by_any_challenge(&session, host, answers).await {
             Err(failure) if failure.account_unknown => {
@@ -355,7 +360,7 @@ fn sort(error: &Error, stage: Stage) -> IssueError {
 fn throttled(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> IssueError {
     let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok();
     let detail = problem.and_then(|problem| problem.detail).unwrap_or_else(|| format!("status {status}"));
-    IssueError::RateLimited { retry_after, detail: printable(&detail) }
+    IssueError::RateLimited { retry_after, scope: LimitScope::Account, detail: printable(&detail) }
 }
 
 impl HttpClient for Transport {
@@ -382,7 +387,11 @@ mod tests {
     // Let's Encrypt allows five failed validations of a name in an hour.
     #[test]
     fn a_limit_met_by_a_hosts_own_failures_is_its_own() {
-        let limited = || IssueError::RateLimited { retry_after: None, detail: "too many".to_owned() };
+        let limited = || IssueError::RateLimited {
+            retry_after: None,
+            scope: LimitScope::Account,
+            detail: "too many".to_owned(),
+        };
         let mut failed = Vec::new();
         let ended = note(&mut failed, &ChallengeType::TlsAlpn01, limited().into()).unwrap_err();
         assert_eq!(ended.error, limited(), "before any failure the limit is the account's");

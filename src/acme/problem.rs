@@ -1,6 +1,6 @@
 //! What a problem document (RFC 8555 §6.7) means for us: pure, and a table in its test.
 
-use super::authority::IssueError;
+use super::authority::{IssueError, LimitScope};
 use std::time::Duration;
 
 /// The most characters of a stranger's text that are kept.
@@ -41,7 +41,9 @@ impl Problem<'_> {
     pub fn sort(&self, stage: Stage) -> IssueError {
         let detail = self.text();
         match (self.word(), stage) {
-            ("rateLimited", _) => IssueError::RateLimited { retry_after: self.retry_after, detail },
+            ("rateLimited", _) => {
+                IssueError::RateLimited { retry_after: self.retry_after, scope: LimitScope::Account, detail }
+            }
             // Passing troubles of the authority, and of a conversation that lost its thread.
             ("serverInternal" | "badNonce" | "orderNotReady" | "", _) => IssueError::Unreachable { detail },
             (
@@ -151,7 +153,14 @@ mod tests {
         let hour = Some(Duration::from_secs(3600));
         let kind = format!("{ACME_ERROR}rateLimited");
         let sorted = Problem { kind: &kind, detail: "", retry_after: hour }.sort(Stage::Order);
-        assert_eq!(sorted, IssueError::RateLimited { retry_after: hour, detail: "rateLimited".into() });
+        assert_eq!(
+            sorted,
+            IssueError::RateLimited {
+                retry_after: hour,
+                scope: LimitScope::Account,
+                detail: "rateLimited".into()
+            }
+        );
     }
 
     #[test]

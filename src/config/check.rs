@@ -47,12 +47,21 @@ pub struct Previous<'a> {
 }
 
 /// What a configuration comes to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The server's part; `None` when it is faulty, and then `tenants` are those from before.
     pub server: Option<Server>,
     /// The tenants to serve.
     pub tenants: Tenants,
+    /// The same in reading order, which is also how they lie in memory: of a hundred thousand, a walk
+    /// in this order is far quicker. Empty when `server` is.
+    pub in_order: Vec<Arc<Tenant>>,
+    /// Tenants among them that were not served before.
+    pub added: Vec<TenantId>,
+    /// Tenants among them whose domains or policy are other than before.
+    pub changed: Vec<TenantId>,
+    /// Tenants that are not served any more.
+    pub removed: Vec<TenantId>,
     /// The tenants that are not served as written, whether or not an older self of theirs is.
     pub refused: BTreeSet<TenantId>,
     /// Everything wrong, warnings among it, file by file.
@@ -72,15 +81,14 @@ pub fn check(loaded: &Loaded, previous: &Previous<'_>) -> Outcome {
     contest.enter_parties();
     contest.enter_absent();
     contest.settle();
-    let (tenants, refused) = contest.result();
+    let mut outcome = contest.result();
     faults.extend(contest.faults.finish(loaded.main.tenants.source.path()));
 
-    let server = loaded.main.server.clone().filter(|_| loaded.pattern_fault.is_none());
-    if server.is_none() {
-        let tenants = previous.tenants.clone();
-        return Outcome { server, tenants, refused: BTreeSet::new(), faults };
+    outcome.server = loaded.main.server.clone().filter(|_| loaded.pattern_fault.is_none());
+    if outcome.server.is_none() {
+        outcome = Outcome { tenants: previous.tenants.clone(), ..Outcome::default() };
     }
-    Outcome { server, tenants, refused, faults }
+    Outcome { faults, ..outcome }
 }
 
 /// A tenant that wants to be served.
@@ -106,6 +114,11 @@ impl<'a> Party<'a> {
         all.flat_map(|(hosts, source, listed)| hosts.iter().map(move |host| (host, source, listed)))
     }
 
+    fn asked_at_most(&self) -> usize {
+        let written = self.written.map_or(0, |(draft, _)| draft.hosts.len());
+        written + self.list.map_or(0, |list| list.hosts.len())
+    }
+
     /// `file:line` of its name, else the file.
     fn place(&self) -> String {
         match (self.written, self.before) {
@@ -113,6 +126,34 @@ impl<'a> Party<'a> {
             (None, Some(before)) => super::fault::shown(&before.file.to_string_lossy()),
             (None, None) => String::new(),
         }
+    }
+
+    /// The tenant as written, less what it lost; the same object as before where nothing changed.
+    fn tenant(&self, faults: &mut Faults) -> Option<Arc<Tenant>> {
+        let (Some((draft, file)), Some(policy)) = (self.written, &self.policy) else { return None };
+        let in_place: HashSet<_> = match self.list {
+            Some(_) => draft.hosts.iter().map(|host| &host.host).collect(),
+            None => HashSet::new(),
+        };
+        let has = |(host, _, listed): &(&WrittenHost, &Source, bool)| {
+            !*listed || !(self.lost.contains(&host.host) || in_place.contains(&host.host))
+        };
+        for (host, source, listed) in self.asked().filter(has) {
+            let shared = listed || matches!(draft.policy, DraftPolicy::Named(_));
+            if let Some(problem) = shared.then(|| own_subdomains(policy, &host.host)).flatten() {
+                let (key, remedy) = ("tenant.domains", "name the MX hosts one by one");
+                let warning = Fault::at(Severity::Warning, source, host.span, key, problem, remedy);
+                faults.push(warning.for_tenant(self.id));
+            }
+        }
+        let hosts = || self.asked().filter(has).map(|(host, ..)| &host.host);
+        let file = file.source.path();
+        let same = |b: &&Arc<Tenant>| b.policy == *policy && b.file == *file && b.hosts.iter().eq(hosts());
+        let new = || {
+            let (id, policy, file) = (self.id.clone(), Arc::clone(policy), Arc::clone(file));
+            Arc::new(Tenant { id, hosts: hosts().cloned().collect(), policy, file })
+        };
+        Some(self.before.filter(same).map_or_else(new, Arc::clone))
     }
 }
 
@@ -129,6 +170,7 @@ struct Contest<'a> {
     loaded: &'a Loaded,
     previous: &'a Previous<'a>,
     parties: Vec<Party<'a>>,
+    /// The index of each party that is written.
     by_id: HashMap<&'a TenantId, usize>,
     claims: HashMap<&'a PolicyHost, Claim<'a>>,
     /// Parties that were refused and whose last good domains are still to be claimed back.
@@ -157,13 +199,15 @@ impl<'a> Contest<'a> {
     /// Enters every tenant as written, one for each name.
     fn enter_parties(&mut self) {
         let mut used = HashSet::new();
-        let drafts = self.files().flat_map(|file| file.drafts.iter().map(move |draft| (draft, file)));
-        let mut chosen: HashMap<&TenantId, (&Draft, &TenantFile)> = HashMap::new();
-        let mut order = Vec::new();
-        for (draft, file) in drafts {
-            let Some(other) = chosen.get_mut(&draft.id) else {
-                chosen.insert(&draft.id, (draft, file));
-                order.push(&draft.id);
+        let count = self.files().map(|file| file.drafts.len()).sum();
+        let mut chosen: Vec<(&Draft, &TenantFile)> = Vec::with_capacity(count);
+        self.by_id.reserve(count);
+        for (draft, file) in self.files().flat_map(|file| file.drafts.iter().map(move |draft| (draft, file)))
+        {
+            let next = chosen.len();
+            let index = *self.by_id.entry(&draft.id).or_insert(next);
+            let Some(other) = chosen.get_mut(index) else {
+                chosen.push((draft, file));
                 continue;
             };
             let home = self.previous.tenants.get(&draft.id).map(|tenant| &tenant.file);
@@ -173,8 +217,8 @@ impl<'a> Contest<'a> {
             let problem = format!("the name {} is used twice; {place} has it", quoted(draft.id.as_str()));
             self.fault(loser, loser.0.span, "tenant.name", problem, "give one of the two another name");
         }
-        for id in order {
-            let Some((draft, file)) = chosen.get(id).copied() else { continue };
+        self.parties.reserve(count);
+        for (draft, file) in chosen {
             if let DraftPolicy::Named(name) = &draft.policy {
                 used.insert(name.value.as_str());
             }
@@ -207,10 +251,8 @@ impl<'a> Contest<'a> {
             refused = true;
         }
         let before = self.previous.tenants.get(&draft.id);
-        let party = self.parties.len();
-        self.by_id.insert(&draft.id, party);
         if refused {
-            self.to_keep.push(party);
+            self.to_keep.push(self.parties.len());
         }
         self.parties.push(Party {
             id: &draft.id,
@@ -273,6 +315,7 @@ impl<'a> Contest<'a> {
     /// Gives every domain to one party. Each step refuses a party or leaves a domain where it is, so
     /// it ends; a refused party is never let in again, since its fault stays true.
     fn settle(&mut self) {
+        self.claims.reserve(self.parties.iter().map(Party::asked_at_most).sum());
         self.keep_refused();
         for party in 0..self.parties.len() {
             if self.is_refused(party) {
@@ -367,49 +410,37 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// The tenants to serve and those refused.
-    fn result(&mut self) -> (Tenants, BTreeSet<TenantId>) {
-        let mut tenants = Tenants::with_capacity(self.parties.len());
-        let mut refused = BTreeSet::new();
+    /// The tenants to serve, and what is other than before.
+    fn result(&mut self) -> Outcome {
+        let mut outcome =
+            Outcome { tenants: Tenants::with_capacity(self.parties.len()), ..Outcome::default() };
         for party in &self.parties {
-            if party.refused {
-                refused.insert(party.id.clone());
-                tenants.extend(party.before.map(|before| (party.id.clone(), Arc::clone(before))));
-                continue;
-            }
-            let (Some((draft, file)), Some(policy)) = (party.written, &party.policy) else { continue };
-            let mut listed_before = HashSet::new();
-            let twice = party.list.is_some() && !draft.hosts.is_empty();
-            if twice {
-                listed_before.extend(draft.hosts.iter().map(|host| &host.host));
-            }
-            let mut hosts = Vec::with_capacity(draft.hosts.len() + party.list.map_or(0, |l| l.hosts.len()));
-            for (host, source, listed) in party.asked() {
-                if listed && (party.lost.contains(&host.host) || listed_before.contains(&host.host)) {
-                    continue;
-                }
-                hosts.push(host.host.clone());
-                let shared = listed || matches!(draft.policy, DraftPolicy::Named(_));
-                if let Some(problem) = shared.then(|| own_subdomains(policy, &host.host)).flatten() {
-                    let remedy = "name the MX hosts one by one";
-                    let key = "tenant.domains";
-                    let warning = Fault::at(Severity::Warning, source, host.span, key, problem, remedy);
-                    self.faults.push(warning.for_tenant(party.id));
-                }
-            }
-            let file = file.source.path();
-            let tenant = match party.before {
-                Some(b) if b.hosts == hosts && b.policy == *policy && b.file == *file => Arc::clone(b),
-                _ => Arc::new(Tenant {
-                    id: party.id.clone(),
-                    hosts,
-                    policy: Arc::clone(policy),
-                    file: Arc::clone(file),
-                }),
+            let tenant = match party.refused {
+                true => party.before.cloned(),
+                false => party.tenant(&mut self.faults),
             };
-            tenants.insert(party.id.clone(), tenant);
+            if party.refused {
+                outcome.refused.insert(party.id.clone());
+            }
+            let Some(tenant) = tenant else { continue };
+            match party.before {
+                None => outcome.added.push(party.id.clone()),
+                Some(before) if Arc::ptr_eq(before, &tenant) => {}
+                Some(before) if before.hosts == tenant.hosts && before.policy == tenant.policy => {}
+                Some(_) => outcome.changed.push(party.id.clone()),
+            }
+            outcome.in_order.push(Arc::clone(&tenant));
+            outcome.tenants.insert(party.id.clone(), tenant);
         }
-        (tenants, refused)
+        // Each tenant is from before or new, so counting shows whether any is gone.
+        if outcome.tenants.len() < self.previous.tenants.len() + outcome.added.len() {
+            let gone = self.previous.tenants.keys().filter(|id| !outcome.tenants.contains_key(*id));
+            outcome.removed = gone.cloned().collect();
+        }
+        for names in [&mut outcome.added, &mut outcome.changed, &mut outcome.removed] {
+            names.sort();
+        }
+        outcome
     }
 
     fn fault(

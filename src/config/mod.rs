@@ -1,7 +1,10 @@
 //! The configuration as the rest of the program sees it: checked values only.
 //!
-//! `file` mirrors the TOML as written, `check` turns it into these values or into faults. What
-//! stands here is already true: names are names, limits are in range, policies can be served.
+//! What stands here is already true: names are names, limits are in range, policies can be served.
+//! On the way to it, [`Files`] keeps each file as parsed until it changes: `file` knows TOML, `server`
+//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check`] then
+//! holds the files against each other and against what was good before, and says what a [`Fault`]
+//! holds back.
 
 mod check;
 mod fault;

@@ -144,12 +144,14 @@ impl Reloader {
         let (faults, warnings) = outcome.faults.into_iter().partition(Fault::holds_back);
         let mut report = ReloadReport {
             server_refused: outcome.server.is_none(),
+            added: outcome.added,
+            changed: outcome.changed,
+            removed: outcome.removed,
             refused: outcome.refused.into_iter().collect(),
             faults,
             warnings,
             ..ReloadReport::default()
         };
-        compare(&self.tenants, &outcome.tenants, &mut report);
         if let Some(written) = outcome.server {
             let first = self.server.is_none();
             let republished = self.server.as_ref().is_none_or(|(_, last)| last.publish != written.publish);
@@ -163,7 +165,7 @@ impl Reloader {
             let served_changed = report.added.len() + report.changed.len() + report.removed.len() > 0;
             if served_changed || republished || first {
                 self.generation += 1;
-                self.snapshot.replace(Snapshot::build(self.generation, outcome.tenants.values(), publish));
+                self.snapshot.replace(Snapshot::build(self.generation, &outcome.in_order, publish));
                 report.replaced = true;
             }
             self.tenants = outcome.tenants;
@@ -249,20 +251,4 @@ fn names(tenants: &[TenantId]) -> String {
         names.push("…");
     }
     names.join(" ")
-}
-
-/// What is served otherwise after than before.
-fn compare(before: &Tenants, after: &Tenants, report: &mut ReloadReport) {
-    for (id, new) in after {
-        match before.get(id) {
-            None => report.added.push(id.clone()),
-            Some(old) if std::sync::Arc::ptr_eq(old, new) => {}
-            Some(old) if old.hosts == new.hosts && old.policy == new.policy => {}
-            Some(_) => report.changed.push(id.clone()),
-        }
-    }
-    report.removed = before.keys().filter(|id| !after.contains_key(*id)).cloned().collect();
-    for names in [&mut report.added, &mut report.changed, &mut report.removed] {
-        names.sort();
-    }
 }

@@ -41,7 +41,9 @@ impl Snapshot {
         tenants: impl IntoIterator<Item = &'a Arc<Tenant>>,
         publish: Publish,
     ) -> Self {
-        let mut hosts = HashMap::new();
+        let tenants = tenants.into_iter();
+        // Most tenants have at least one host, so this saves most of the growing.
+        let mut hosts = HashMap::with_capacity(tenants.size_hint().0);
         for tenant in tenants {
             for host in &tenant.hosts {
                 hosts.entry(host.clone()).or_insert_with(|| HostedPolicy {

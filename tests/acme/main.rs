@@ -8,7 +8,7 @@ mod unwell;
 use listeners::Listeners;
 use mta_stsd::{
     acme::{
-        authority::{Authority, IssueError, Issued},
+        authority::{Authority, IssueError, Issued, OrderRequest},
         client::AcmeAuthority,
     },
     certificate::{Certificate, ChallengeTable},
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     async fn order(&self, authority: &AcmeAuthority, host: &str) -> Result<Issued, IssueError> {
-        authority.order(&policy_host(host), &self.listeners.answers).await
+        authority.order(OrderRequest::first(&policy_host(host)), &self.listeners.answers).await
     }
 
     /// Orders, and accepts only what would be served.
@@ -305,7 +305,9 @@ fn roots_that_cannot_be_read_are_said_at_once() {
 
 async fn order_from(directory: &str, settings: &Acme) -> IssueError {
     let authority = AcmeAuthority::new(directory, settings, Arc::<MemoryStorage>::default(), Clock::System);
-    let ordered =
-        authority.unwrap().order(&policy_host("mta-sts.example.com"), &ChallengeTable::default()).await;
+    let ordered = authority
+        .unwrap()
+        .order(OrderRequest::first(&policy_host("mta-sts.example.com")), &ChallengeTable::default())
+        .await;
     ordered.unwrap_err()
 }

@@ -134,21 +134,23 @@ async fn a_filled_store_serves_while_the_authority_is_down() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_kill_nothing_held_is_ordered_again() {
-    let rig = Rig::start(|_| (), "orders_at_once = 3").await;
+    const AT_ONCE: usize = 3;
+    let rig = Rig::start(|_| (), &format!("orders_at_once = {AT_ONCE}")).await;
     let domains: Vec<_> = (0..12).map(|n| format!("d{n}.example")).collect();
     domains.iter().for_each(|domain| rig.tenant(domain));
     let mut served = 0;
     for kill_after in [2, 3, 3] {
         let mut daemon = rig.home.start();
         let held = read_from_store(&daemon);
-        assert!(held >= served, "{held} held after the kill, {served} were logged as issued and stored");
+        // A kill may come between an order's log line and its commit, for no more than those in flight.
+        assert!(held + AT_ONCE >= served, "{held} held after the kill, {served} were issued");
         eventually("some certificates", || (issued(&daemon) >= kill_after).then_some(()));
         daemon.kill();
         served = held + issued(&daemon);
     }
     let mut daemon = rig.home.start();
     let held = read_from_store(&daemon);
-    assert!(held >= served);
+    assert!(held + AT_ONCE >= served && held > 0);
     domains.iter().for_each(|domain| rig.wait_for(domain));
     assert_eq!(daemon.stop(), 0);
     assert_eq!(held + issued(&daemon), domains.len(), "what was held was ordered again");

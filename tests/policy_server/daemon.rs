@@ -9,12 +9,11 @@ use async_trait::async_trait;
 use mta_stsd::{
     acme::{
         InternalAuthority,
-        authority::{Authority, IssueError, Issued},
+        authority::{Authority, IssueError, Issued, OrderRequest},
     },
     certificate::ChallengeTable,
     clock::Clock,
     daemon::{Daemon, StandIns},
-    name::PolicyHost,
     storage::MemoryStorage,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -29,11 +28,11 @@ impl Authority for NotYetForNew {
         self.0.directory()
     }
 
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError> {
-        if host.as_str() == NEW {
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+        if request.host.as_str() == NEW {
             return Err(IssueError::NotValidated { detail: "not pointing here yet".into() });
         }
-        self.0.order(host, answers).await
+        self.0.order(request, answers).await
     }
 }
 

@@ -252,7 +252,11 @@ async fn what_is_held_and_good_is_not_ordered_again_after_a_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_pauses_every_host_even_after_a_restart() {
-    let limit = |detail| IssueError::RateLimited { retry_after: Some(2 * 60 * MINUTE), detail };
+    let limit = |detail| IssueError::RateLimited {
+        retry_after: Some(2 * 60 * MINUTE),
+        scope: crate::acme::authority::LimitScope::Account,
+        detail,
+    };
     let limited = Arc::new(Mutex::new(true));
     let weather = Arc::clone(&limited);
     let world = World::new(&["a"], move |_| if *weather.lock().unwrap() { fails(limit) } else { good() });
