@@ -6,6 +6,7 @@
 mod answer;
 pub mod authority;
 mod books;
+pub mod caa;
 pub mod client;
 pub mod internal;
 mod jitter;
