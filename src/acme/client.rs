@@ -75,23 +75,25 @@ pub struct AcmeAuthority {
 }
 
 impl AcmeAuthority {
-    /// The authority at `directory`, a URL. Reads the trusted roots; connects to nothing.
+    /// The authority at `directory`, a URL, where `ours` is our account. Reads the trusted roots;
+    /// connects to nothing.
     ///
     /// # Errors
     ///
-    /// [`UnreadableRoots`] when `settings.root_file` holds no certificates.
+    /// [`UnreadableRoots`] when `ours.root_file` holds no certificates.
     pub fn new(
         directory: &str,
+        ours: &config::AuthoritySettings,
         settings: &config::Acme,
         storage: Arc<dyn Storage>,
         clock: Clock,
     ) -> Result<Self, UnreadableRoots> {
-        let transport = Transport::new(settings, clock)?;
+        let transport = Transport::new(ours.root_file.as_deref(), settings, clock)?;
         let kinds =
             [(settings.tls_alpn_01, ChallengeType::TlsAlpn01), (settings.http_01, ChallengeType::Http01)];
         Ok(Self {
             directory: directory.to_owned(),
-            profile: settings.profile.clone(),
+            profile: ours.profile.clone(),
             challenges: kinds.into_iter().filter_map(|(enabled, kind)| enabled.then_some(kind)).collect(),
             // A look after a quarter of a second, then ever more rarely: waits grow with a quarter of
             // the time already waited, unless Retry-After says otherwise.
@@ -99,7 +101,7 @@ impl AcmeAuthority {
                 .initial_delay(Duration::from_millis(250))
                 .backoff(1.3)
                 .timeout(settings.order_deadline),
-            registrar: Arc::new(Registrar::new(directory, settings, storage, transport)),
+            registrar: Arc::new(Registrar::new(directory, ours, storage, transport)),
             profile_refused: AtomicBool::new(false),
         })
     }

@@ -3,6 +3,9 @@
 //! Everything an authority could do to us with a connection is bounded here: how long it may take,
 //! how much it may say, and what a refusal that is no ACME problem turns into.
 
+mod pace;
+
+use self::pace::Pace;
 use super::problem::printable;
 use crate::{clock::Clock, config};
 use bytes::Bytes;
@@ -16,7 +19,12 @@ use hyper_util::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tracing::warn;
 
 /// The largest answer that is read, 1 MiB: chains and directories have a few KiB.
@@ -30,6 +38,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+    pace: Arc<Pace>,
     clock: Clock,
 }
 
@@ -69,12 +78,16 @@ pub struct UnreadableRoots {
 }
 
 impl Transport {
-    /// A transport that trusts the system's roots and those in `settings.root_file`. Connects to nothing.
-    pub fn new(settings: &config::Acme, clock: Clock) -> Result<Self, UnreadableRoots> {
+    /// A transport that trusts the system's roots and those in `root_file`. Connects to nothing.
+    pub fn new(
+        root_file: Option<&Path>,
+        settings: &config::Acme,
+        clock: Clock,
+    ) -> Result<Self, UnreadableRoots> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for TLS 1.2 and 1.3")
-            .with_root_certificates(roots(settings)?)
+            .with_root_certificates(roots(root_file)?)
             .with_no_client_auth();
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -85,13 +98,15 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
-        Ok(Self { client, timeout: settings.request_timeout, clock })
+        let pace = Arc::new(Pace::new(settings.requests_per_second));
+        Ok(Self { client, timeout: settings.request_timeout, pace, clock })
     }
 
-    /// Sends `request` and reads the whole answer.
+    /// Sends `request` when its turn comes, and reads the whole answer.
     ///
     /// A problem document of the ACME server is an answer; everything else that is no success is an error.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.pace.turn().await;
         tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(TransportError::TimedOut(self.timeout)))
@@ -121,15 +136,15 @@ impl Transport {
     }
 }
 
-fn roots(settings: &config::Acme) -> Result<RootCertStore, UnreadableRoots> {
+fn roots(root_file: Option<&Path>) -> Result<RootCertStore, UnreadableRoots> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (_, unusable) = roots.add_parsable_certificates(native.certs);
     if unusable > 0 || !native.errors.is_empty() {
         warn!(unusable, errors = native.errors.len(), "some of the system's trusted roots were skipped");
     }
-    if let Some(path) = &settings.root_file {
-        let unreadable = |source| UnreadableRoots { path: path.clone(), source };
+    if let Some(path) = root_file {
+        let unreadable = |source| UnreadableRoots { path: path.to_owned(), source };
         let before = roots.len();
         for root in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
             roots.add_parsable_certificates([root.map_err(unreadable)?]);

@@ -77,9 +77,30 @@ impl Store {
     pub const DEFAULT_DIRECTORY: &str = "/var/lib/mta-stsd";
 }
 
-/// `[acme]`: the authority that signs certificates.
+/// `[acme]`: who signs certificates, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// The authorities in the order in which they are tried; never empty.
+    pub authorities: Vec<AuthoritySettings>,
+    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
+    pub tls_alpn_01: bool,
+    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
+    pub http_01: bool,
+    /// Orders in flight at once.
+    pub orders_at_once: usize,
+    /// The longest one order may take before its worker is given to another host.
+    pub order_deadline: Duration,
+    /// The longest one request to the authority may take.
+    pub request_timeout: Duration,
+    /// Requests to one authority in a second; more wait their turn.
+    pub requests_per_second: u32,
+    /// How long the internal authority's certificates are valid.
+    pub internal_lifetime: Duration,
+}
+
+/// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoritySettings {
     /// Which authority.
     pub directory: Directory,
     /// `mailto:` addresses for the account.
@@ -92,18 +113,20 @@ pub struct Acme {
     pub external_account: Option<ExternalAccount>,
     /// Certificate profile to ask for.
     pub profile: Option<String>,
-    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
-    pub tls_alpn_01: bool,
-    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
-    pub http_01: bool,
-    /// Orders in flight at once.
-    pub orders_at_once: usize,
-    /// The longest one order may take before its worker is given to another host.
-    pub order_deadline: Duration,
-    /// The longest one request to the authority may take.
-    pub request_timeout: Duration,
-    /// How long the internal authority's certificates are valid.
-    pub internal_lifetime: Duration,
+}
+
+impl AuthoritySettings {
+    /// The internal authority, which needs no account.
+    pub fn internal() -> Self {
+        Self {
+            directory: Directory::Internal,
+            contact: Vec::new(),
+            terms_of_service_agreed: false,
+            root_file: None,
+            external_account: None,
+            profile: None,
+        }
+    }
 }
 
 /// Which authority signs.

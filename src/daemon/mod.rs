@@ -120,10 +120,12 @@ impl Daemon {
         let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
         let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
-        let (authority, internal_root) = match stand_ins.authority {
-            Some(authority) => (authority, None),
-            None => authority(&server, &port, clock).await?,
+        let (authorities, internal_root) = match stand_ins.authority {
+            Some(authority) => (vec![authority], None),
+            None => authorities(&server, &port, clock).await?,
         };
+        // The first one signs; the others wait for a scheduler that turns to them.
+        let authority = authorities.into_iter().next().expect("the configuration has an authority");
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
             None => Arc::new(HickoryLookup::new(&dns_settings(&server)).map_err(part("the resolver"))?),
@@ -318,30 +320,36 @@ fn dns_settings(server: &Server) -> dns::Settings {
     }
 }
 
-/// The configured authority, and where its root is when it is the internal one.
-async fn authority(
+/// The configured authorities in their order, and where the root of the internal one is.
+async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
     clock: Clock,
-) -> Result<(Arc<dyn Authority>, Option<PathBuf>), StartError> {
-    match &server.acme.directory {
-        Directory::Url(url) => {
-            let acme = AcmeAuthority::new(url, &server.acme, Arc::clone(storage), clock)
-                .map_err(part("the authority's trusted roots (acme.root_file)"))?;
-            Ok((Arc::new(acme), None))
-        }
-        Directory::Internal => {
-            let lifetime = server.acme.internal_lifetime;
-            let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
-                .await
-                .map_err(part("the internal authority"))?;
-            let file = server.store.directory.join(INTERNAL_ROOT_FILE);
-            if let Err(error) = write_if_other(&file, internal.root_pem()) {
-                warn!(%error, file = %file.display(), "internal root not written");
+) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
+    let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
+    let mut internal_root = None;
+    for settings in &server.acme.authorities {
+        match &settings.directory {
+            Directory::Url(url) => {
+                let acme = AcmeAuthority::new(url, settings, &server.acme, Arc::clone(storage), clock)
+                    .map_err(part("an authority's trusted roots (root_file)"))?;
+                authorities.push(Arc::new(acme));
             }
-            Ok((Arc::new(internal), Some(file)))
+            Directory::Internal => {
+                let lifetime = server.acme.internal_lifetime;
+                let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
+                    .await
+                    .map_err(part("the internal authority"))?;
+                let file = server.store.directory.join(INTERNAL_ROOT_FILE);
+                if let Err(error) = write_if_other(&file, internal.root_pem()) {
+                    warn!(%error, file = %file.display(), "internal root not written");
+                }
+                internal_root = Some(file);
+                authorities.push(Arc::new(internal));
+            }
         }
     }
+    Ok((authorities, internal_root))
 }
 
 /// Writes a public file unless it already says the same.

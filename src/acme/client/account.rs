@@ -50,7 +50,7 @@ pub(super) struct Session {
 /// Opens the account once, for all orders that need it.
 pub(super) struct Registrar {
     directory: String,
-    settings: config::Acme,
+    settings: config::AuthoritySettings,
     storage: Arc<dyn Storage>,
     transport: Transport,
     opened: Mutex<Opened>,
@@ -65,7 +65,7 @@ struct Opened {
 impl Registrar {
     pub fn new(
         directory: &str,
-        settings: &config::Acme,
+        settings: &config::AuthoritySettings,
         storage: Arc<dyn Storage>,
         transport: Transport,
     ) -> Self {
