@@ -13,6 +13,7 @@ mod jitter;
 pub mod memory;
 mod order;
 mod plan;
+pub mod preflight;
 mod problem;
 mod renewal;
 mod retry;
