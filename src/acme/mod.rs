@@ -23,5 +23,7 @@ mod transport;
 
 pub use client::AcmeAuthority;
 pub use internal::InternalAuthority;
+pub use order::Readiness;
+pub use preflight::DnsPreflight;
 pub use scheduler::{Scheduler, SchedulerParts};
 pub use status::{AcmeStatus, HostStatus, Overview, Pause};

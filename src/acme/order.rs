@@ -1,11 +1,11 @@
-//! One order, from asking to keeping: ask the authority, verify, serve, store.
+//! One order, from the first look to keeping: is the host ready, ask the authority, verify, serve, store.
 //!
 //! The order ends only when its certificate is stored. Until then its host counts as in flight and
 //! its place among the orders at once is taken, so a store that cannot write is never the reason to
 //! order the same certificate twice, and new orders stop by themselves.
 
 use super::{
-    authority::{Authority, IssueError, OrderRequest},
+    authority::{Authority, CaaIdentity, IssueError, OrderRequest},
     books::HeldCertificate,
     jitter::Jitter,
     renewal::renew_at_after_issue,
@@ -26,6 +26,18 @@ use tracing::{debug, error, info};
 const SAVE_WAIT: Duration = Duration::from_secs(1);
 const SAVE_WAIT_LONGEST: Duration = Duration::from_secs(60);
 
+/// Looks whether an order for a host could succeed, before it costs anything.
+#[async_trait::async_trait]
+pub trait Readiness: Send + Sync {
+    /// Whether `host` is ready for an order at the authority that calls itself `issuer`.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::NotReady`] with everything that is to be mended, in plain words;
+    /// [`IssueError::DnsSilent`] when DNS does not say.
+    async fn examine(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Result<(), IssueError>;
+}
+
 /// Everything an order needs; shared by all of them.
 #[derive(Clone)]
 pub struct Workshop {
@@ -33,6 +45,7 @@ pub struct Workshop {
     pub challenges: ChallengeTable,
     pub storage: Arc<dyn Storage>,
     pub authority: Arc<dyn Authority>,
+    pub readiness: Option<Arc<dyn Readiness>>,
     pub clock: Clock,
     pub deadline: Duration,
     pub status: AcmeStatus,
@@ -42,6 +55,9 @@ impl Workshop {
     /// Carries one order for `host` out and returns when its certificate is served and stored.
     /// `attempt` is for the log. May be cancelled at any await; what is not stored is then lost.
     pub async fn order(self, host: PolicyHost, attempt: u32) -> Result<(), IssueError> {
+        if let Some(readiness) = &self.readiness {
+            readiness.examine(&host, self.authority.caa_identity().await.as_ref()).await?;
+        }
         let ordering = self.authority.order(OrderRequest::first(&host), &self.challenges);
         let issued = tokio::time::timeout(self.deadline, ordering).await.map_err(|_| {
             IssueError::Unreachable { detail: format!("the order took longer than {:?}", self.deadline) }

@@ -8,8 +8,9 @@
 //! [`judge_addresses`] and [`judge_caa`] are pure; [`examine`] asks what they need.
 
 use super::{
-    authority::CaaIdentity,
+    authority::{CaaIdentity, IssueError},
     caa::{self, Ground, Method, Objection, RelevantSet},
+    order::Readiness,
 };
 use crate::{
     config,
@@ -30,14 +31,6 @@ use tracing::info;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Addresses that one preflight names one by one.
 const ADDRESSES_NAMED: usize = 8;
-
-/// Looks before an order whether it could succeed.
-#[async_trait::async_trait]
-pub trait Preflight: Send + Sync {
-    /// What stands against an order for `host` at the authority that calls itself `issuer`. Nothing:
-    /// go. While `issuer` is not known, CAA records are not held against it.
-    async fn examine(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Vec<PreflightFinding>;
-}
 
 /// One thing that stands against an order, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,6 +275,23 @@ impl DnsPreflight {
         preflight
     }
 
+    /// What stands against an order for `host` at the authority that calls itself `issuer`. Nothing: go.
+    /// While `issuer` is not known, CAA records are not held against it.
+    pub async fn findings(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Vec<PreflightFinding> {
+        let examined = timeout(DEADLINE, async {
+            match self.ours().await {
+                Ok(ours) => examine(&*self.lookup, host, &ours, issuer, &self.methods).await,
+                Err((name, unanswered)) => {
+                    // Our own name, so whatever the trouble is, it is not the tenant's.
+                    let trouble = Unanswered { kind: UnansweredKind::Failed, ..unanswered };
+                    vec![not_answered(&name, &trouble)]
+                }
+            }
+        });
+        let late = || vec![not_answered(&host.into(), &Unanswered::failed("its name servers are too slow"))];
+        examined.await.unwrap_or_else(|_| late())
+    }
+
     fn ours_of(&self, published: &[IpAddr]) -> Ours {
         let said = &self.settings.addresses;
         if !self.settings.auto {
@@ -307,20 +317,21 @@ impl DnsPreflight {
 }
 
 #[async_trait::async_trait]
-impl Preflight for DnsPreflight {
-    async fn examine(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Vec<PreflightFinding> {
-        let examined = timeout(DEADLINE, async {
-            match self.ours().await {
-                Ok(ours) => examine(&*self.lookup, host, &ours, issuer, &self.methods).await,
-                Err((name, unanswered)) => {
-                    // Our own name, so whatever the trouble is, it is not the tenant's.
-                    let ours = Unanswered { kind: UnansweredKind::Failed, ..unanswered };
-                    vec![not_answered(&name, &ours)]
-                }
-            }
-        });
-        let late = || vec![not_answered(&host.into(), &Unanswered::failed("its name servers are too slow"))];
-        examined.await.unwrap_or_else(|_| late())
+impl Readiness for DnsPreflight {
+    async fn examine(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Result<(), IssueError> {
+        verdict(&self.findings(host, issuer).await)
+    }
+}
+
+/// What `findings` make of an order.
+fn verdict(findings: &[PreflightFinding]) -> Result<(), IssueError> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let detail = findings.iter().map(PreflightFinding::to_string).collect::<Vec<_>>().join("; ");
+    match findings.iter().any(|finding| finding.code.is_tenants()) {
+        true => Err(IssueError::NotReady { detail }),
+        false => Err(IssueError::DnsSilent { detail }),
     }
 }
 

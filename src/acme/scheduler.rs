@@ -11,7 +11,7 @@ use super::{
     authority::{Authority, IssueError},
     books::Books,
     jitter::Jitter,
-    order::Workshop,
+    order::{Readiness, Workshop},
     plan::{Plan, plan},
     retry,
     status::AcmeStatus,
@@ -70,6 +70,8 @@ pub struct SchedulerParts {
     pub storage: Arc<dyn Storage>,
     /// Who signs.
     pub authority: Arc<dyn Authority>,
+    /// Looks before each order; none orders blindly.
+    pub readiness: Option<Arc<dyn Readiness>>,
     /// What time it is.
     pub clock: Clock,
     /// Orders at once, and the deadline of each.
@@ -100,6 +102,7 @@ impl Scheduler {
             challenges: parts.challenges,
             storage: parts.storage,
             authority: parts.authority,
+            readiness: parts.readiness,
             clock: parts.clock,
             deadline: parts.settings.order_deadline,
             status: AcmeStatus::default(),

@@ -11,7 +11,10 @@ mod systemd;
 pub use signals::{Signal, Signals};
 
 use crate::{
-    acme::{AcmeAuthority, InternalAuthority, Scheduler, SchedulerParts, authority::Authority},
+    acme::{
+        AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Scheduler, SchedulerParts,
+        authority::Authority, caa::Method,
+    },
     admin::{AdminServer, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -150,12 +153,14 @@ impl Daemon {
             supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
         }
 
+        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&port),
             authority,
+            readiness,
             clock,
             settings: server.acme.clone(),
         });
@@ -318,6 +323,23 @@ fn dns_settings(server: &Server) -> dns::Settings {
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
     }
+}
+
+/// The look at DNS before orders; none for the internal authority, which asks nobody.
+fn preflight(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> Option<Arc<dyn Readiness>> {
+    let acme = &server.acme;
+    if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
+        return None;
+    }
+    let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
+    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
+    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
 }
 
 /// The configured authorities in their order, and where the root of the internal one is.

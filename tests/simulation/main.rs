@@ -159,6 +159,7 @@ impl Year {
             challenges: ChallengeTable::default(),
             storage: self.storage.clone(),
             authority: self.authority.clone(),
+            readiness: None,
             clock: self.clock,
             settings: settings(),
         });

@@ -272,7 +272,7 @@ async fn accepted(settings: &[&str], publish: &Publish) -> Vec<&'static str> {
             lookup.set_addresses(HOST, &[address]);
             lookup.set_addresses("to.provider.example", &["192.0.2.3", "2001:db8::3"]);
         });
-        if preflight(lookup, settings, publish.clone()).examine(&host(), None).await.is_empty() {
+        if preflight(lookup, settings, publish.clone()).findings(&host(), None).await.is_empty() {
             accepted.push(address);
         }
     }
@@ -298,6 +298,53 @@ async fn trouble_with_our_own_name_is_nobody_elses_fault() {
     let bogus = Unanswered { kind: UnansweredKind::Bogus, reason: "signatures do not hold".into() };
     let lookup = world(|lookup| lookup.set_trouble("to.provider.example", Some(bogus)));
     let cname = Publish { cname: Some("to.provider.example".into()), addresses: vec![] };
-    let found = preflight(lookup, &["auto"], cname).examine(&host(), None).await;
+    let found = preflight(lookup, &["auto"], cname).findings(&host(), None).await;
     assert!(matches!(&found[..], [finding] if !finding.code.is_tenants()), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_order_waits_for_the_tenant_or_for_dns() {
+    let foreign = |lookup: &MemoryLookup| lookup.set_addresses(HOST, &["198.51.100.4"]);
+    let silent = |lookup: &MemoryLookup| {
+        lookup.set_trouble("meadow.example", Some(Unanswered::failed("timed out")));
+    };
+    let verdict = async |lookup: MemoryLookup| {
+        preflight(lookup, &["192.0.2.1", "2001:db8::1"], Publish::default()).examine(&host(), None).await
+    };
+    assert_eq!(verdict(world(|_| ())).await, Ok(()));
+    let error = verdict(world(foreign)).await.unwrap_err();
+    let detail = "A 198.51.100.4 is not ours: remove it or point it here".to_owned();
+    assert_eq!(error, IssueError::NotReady { detail: detail.clone() });
+    let error = verdict(world(silent)).await.unwrap_err();
+    let IssueError::DnsSilent { detail: silence } = error else { panic!("{error}") };
+    let both = world(|lookup| {
+        foreign(lookup);
+        silent(lookup);
+    });
+    assert_eq!(verdict(both).await, Err(IssueError::NotReady { detail: format!("{detail}; {silence}") }));
+}
+
+/// Never answers.
+struct Silence;
+
+#[async_trait::async_trait]
+impl Lookup for Silence {
+    async fn mx(&self, _: &crate::name::DomainName) -> Result<crate::dns::MxAnswer, Unanswered> {
+        std::future::pending().await
+    }
+    async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
+        std::future::pending().await
+    }
+    async fn caa(&self, _: &DnsName) -> Result<crate::dns::CaaAnswer, Unanswered> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_servers_end_the_look_after_half_a_minute() {
+    let begun = tokio::time::Instant::now();
+    let settings = config::Preflight::default();
+    let preflight = DnsPreflight::new(Arc::new(Silence), SharedSnapshot::default(), settings, vec![], vec![]);
+    assert!(matches!(preflight.examine(&host(), None).await, Err(IssueError::DnsSilent { .. })));
+    assert_eq!(begun.elapsed(), DEADLINE);
 }

@@ -72,6 +72,7 @@ impl World {
             challenges: ChallengeTable::default(),
             storage: self.storage.clone(),
             authority: self.authority.clone(),
+            readiness: None,
             clock: self.clock,
             settings: settings(orders_at_once),
         })
