@@ -4,27 +4,34 @@
 //! An order is for one name, has a fresh key, and gets one attempt with each kind of challenge.
 
 mod account;
+mod care;
+mod failure;
 
-use self::account::{Registrar, Session};
+use self::{
+    account::{Registrar, Session},
+    failure::{Failure, Remedy, at, is_problem, is_unechoed, sort, sort_answer, unreachable},
+};
 use super::{
     answer,
-    authority::{Authority, IssueError, Issued, LimitScope, OrderRequest},
-    problem::{Problem, Stage, printable},
-    transport::{Transport, TransportError},
+    authority::{Authority, CaaIdentity, IssueError, Issued, OrderRequest, RenewalInfo, RevocationReason},
+    problem::{Stage, printable},
+    renewal_info,
+    transport::Transport,
 };
 use crate::{
-    certificate::{ChallengeTable, PendingAnswer, PrivateKey},
+    certificate::{Certificate, CertificateId, ChallengeTable, PendingAnswer, PrivateKey},
     clock::Clock,
     config,
     name::PolicyHost,
     storage::Storage,
 };
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use instant_acme::{
-    Account, AccountBuilder, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, Error,
-    ExternalAccountKey, HttpClient, Identifier, Key, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountBuilder, AuthorizationStatus, BodyWrapper, BytesResponse, CertificateIdentifier,
+    ChallengeType, Error, ExternalAccountKey, HttpClient, Identifier, Key, NewAccount, NewOrder, Order,
+    OrderStatus, Problem as LibraryProblem, RetryPolicy, RevocationRequest,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use std::{
@@ -36,7 +43,9 @@ use std::{
     },
     time::Duration,
 };
-use tracing::warn;
+use tracing::{debug, info, warn};
+
+pub use self::care::AccountShown;
 
 pub use super::transport::UnreadableRoots;
 
@@ -71,7 +80,23 @@ pub struct AcmeAuthority {
     challenges: Vec<ChallengeType>,
     polling: RetryPolicy,
     registrar: Arc<Registrar>,
+    told: Told,
+}
+
+/// What is said once in a process.
+#[derive(Default)]
+struct Told {
     profile_refused: AtomicBool,
+    profile_ignored: AtomicBool,
+    /// Also: not worth another order that stays behind at the authority.
+    replaces_ignored: AtomicBool,
+}
+
+/// What an order asks for beyond its name.
+#[derive(Clone, Copy)]
+struct Wishes<'a> {
+    profile: Option<&'a str>,
+    replaces: Option<&'a CertificateId>,
 }
 
 impl AcmeAuthority {
@@ -102,8 +127,19 @@ impl AcmeAuthority {
                 .backoff(1.3)
                 .timeout(settings.order_deadline),
             registrar: Arc::new(Registrar::new(directory, ours, storage, transport)),
-            profile_refused: AtomicBool::new(false),
+            told: Told::default(),
         })
+    }
+
+    /// What `session`'s authority will hear of what `request` and the configuration ask for.
+    fn wishes<'a>(&'a self, session: &Session, request: &OrderRequest<'a>) -> Wishes<'a> {
+        let offered = |profile: &&str| session.account.profiles().any(|offer| offer.name == *profile);
+        let profile = self.profile.as_deref().filter(offered);
+        if profile.is_none() {
+            self.warn_of_refused_profile();
+        }
+        let heeds = session.directory.renewal_info.is_some() && !self.told.replaces_ignored.load(Relaxed);
+        Wishes { profile, replaces: request.replaces.filter(|_| heeds) }
     }
 
     /// One order for each kind of challenge, until one is validated.
@@ -111,12 +147,13 @@ impl AcmeAuthority {
         &self,
         session: &Session,
         host: &PolicyHost,
+        wishes: Wishes<'_>,
         answers: &ChallengeTable,
     ) -> Result<Issued, Failure> {
         let mut failed = Vec::new();
         for kind in &self.challenges {
             // An authorization that failed is final; only a new order gets a new one (§7.1.6).
-            match self.order_by(kind, session, host, answers).await {
+            match self.order_by(kind, session, host, wishes, answers).await {
                 Ok(issued) => return Ok(issued),
                 Err(failure) => note(&mut failed, kind, failure)?,
             }
@@ -133,9 +170,10 @@ impl AcmeAuthority {
         kind: &ChallengeType,
         session: &Session,
         host: &PolicyHost,
+        wishes: Wishes<'_>,
         answers: &ChallengeTable,
     ) -> Result<Issued, Failure> {
-        let mut order = self.place(&session.account, host).await?;
+        let mut order = self.place(&session.account, host, wishes).await?;
         if order.state().status == OrderStatus::Pending {
             // Up until the authorization is final, whichever way this ends (RFC 8555 §8.3).
             let _up = answer_challenge(&mut order, kind, session, host, answers).await?;
@@ -144,24 +182,44 @@ impl AcmeAuthority {
         self.finalize(&mut order, host).await
     }
 
-    async fn place(&self, account: &Account, host: &PolicyHost) -> Result<Order, Failure> {
+    async fn place(
+        &self,
+        account: &Account,
+        host: &PolicyHost,
+        wishes: Wishes<'_>,
+    ) -> Result<Order, Failure> {
         let identifiers = [Identifier::Dns(host.as_str().to_owned())];
-        if let Some(profile) = &self.profile {
-            if account.profiles().any(|offered| offered.name == profile) {
-                let request = NewOrder::new(&identifiers).profile(profile);
-                match insist!(account.new_order(&request)) {
-                    Err(error) if is_problem(&error, "invalidProfile") => self.warn_of_profile(profile),
-                    outcome => return outcome.map_err(at(Stage::Order)),
-                }
-            } else {
-                self.warn_of_profile(profile);
-            }
+        let mut request = NewOrder::new(&identifiers);
+        if let Some(profile) = wishes.profile {
+            request = request.profile(profile);
         }
-        insist!(account.new_order(&NewOrder::new(&identifiers))).map_err(at(Stage::Order))
+        if let Some((issuer, serial)) = wishes.replaces.map(CertificateId::parts) {
+            let (authority_key_identifier, serial) = (issuer.into(), serial.into());
+            request = request.replaces(CertificateIdentifier { authority_key_identifier, serial });
+        }
+        let mut order = insist!(account.new_order(&request)).map_err(|error| {
+            if is_unechoed(&error) && !self.told.replaces_ignored.swap(true, Relaxed) {
+                warn!(directory = self.directory, "authority ignores what an order replaces, not told again");
+            }
+            match wishes.replaces {
+                Some(_) => Failure::of_replacement(error),
+                None => Failure::new(error, Stage::Order),
+            }
+        })?;
+        let followed = order.state().profile.as_deref();
+        if let Some(profile) = wishes.profile
+            && followed != Some(profile)
+            && !self.told.profile_ignored.swap(true, Relaxed)
+        {
+            let followed = printable(followed.unwrap_or("none"));
+            warn!(profile, followed, directory = self.directory, "authority follows another profile");
+        }
+        Ok(order)
     }
 
-    fn warn_of_profile(&self, profile: &str) {
-        if !self.profile_refused.swap(true, Relaxed) {
+    fn warn_of_refused_profile(&self) {
+        let Some(profile) = &self.profile else { return };
+        if !self.told.profile_refused.swap(true, Relaxed) {
             warn!(profile, directory = self.directory, "authority has no such profile; ordering its default");
         }
     }
@@ -172,7 +230,7 @@ impl AcmeAuthority {
             (Ok(OrderStatus::Ready), _) => Ok(()),
             (_, OrderStatus::Invalid) => Err(why_invalid(order).await),
             (Err(error), _) => Err(Failure::new(error, Stage::Order)),
-            (Ok(status), _) => Err(unreachable(format!("the order became {status:?}"))),
+            (Ok(status), _) => Err(unreachable(format!("the order became {status:?}")).into()),
         }
     }
 
@@ -186,11 +244,8 @@ impl AcmeAuthority {
                 _ => order.poll_certificate(&self.polling).await,
             }
         });
-        Ok(Issued {
-            chain_pem: chain_pem.map_err(at(Stage::Order))?,
-            key,
-            profile: order.state().profile.clone(),
-        })
+        let chain_pem = chain_pem.map_err(at(Stage::Order))?;
+        Ok(Issued { chain_pem, key, profile: order.state().profile.as_deref().map(printable) })
     }
 }
 
@@ -202,15 +257,81 @@ impl Authority for AcmeAuthority {
 
     async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
         let host = request.host;
-        let session = self.registrar.session(None).await?;
-        match self.order_by_any_challenge(&session, host, answers).await {
-            Err(failure) if failure.account_unknown => {
-                warn!(directory = self.directory, "authority does not know our account any more");
-                let session = self.registrar.session(Some(&session)).await?;
-                self.order_by_any_challenge(&session, host, answers).await.map_err(|failure| failure.error)
+        let _in_use = self.registrar.in_use().await;
+        let mut session = self.registrar.session(None).await?;
+        let mut wishes = self.wishes(&session, &request);
+        let mut registered_again = false;
+        loop {
+            let outcome = self.order_by_any_challenge(&session, host, wishes, answers).await;
+            let failure = match outcome {
+                Ok(issued) => return Ok(issued),
+                Err(failure) => failure,
+            };
+            match failure.remedy {
+                Some(Remedy::RegisterAgain) if !registered_again => {
+                    warn!(directory = self.directory, "authority does not know our account any more");
+                    session = self.registrar.session(Some(&session)).await?;
+                    registered_again = true;
+                }
+                Some(Remedy::WithoutReplaces) if wishes.replaces.is_some() => {
+                    debug!(%host, error = %failure.error, "ordered again without what it replaces");
+                    wishes.replaces = None;
+                }
+                Some(Remedy::WithoutProfile) if wishes.profile.is_some() => {
+                    self.warn_of_refused_profile();
+                    wishes.profile = None;
+                }
+                _ => return Err(failure.error),
             }
-            outcome => outcome.map_err(|failure| failure.error),
         }
+    }
+
+    async fn renewal_info(&self, id: &CertificateId) -> Result<Option<RenewalInfo>, IssueError> {
+        let session = self.registrar.session(None).await?;
+        let Some(resource) = &session.directory.renewal_info else { return Ok(None) };
+        let answer = self.registrar.get(&format!("{}/{id}", resource.trim_end_matches('/'))).await?;
+        if !answer.status().is_success() {
+            return Err(sort_answer(&answer, Stage::Certificate));
+        }
+        let info = renewal_info::read(answer.body(), self.registrar.retry_after(&answer));
+        info.map(Some).map_err(|why| unreachable(format!("no renewal information: {why}")))
+    }
+
+    async fn revoke(&self, certificate: &Certificate, reason: RevocationReason) -> Result<(), IssueError> {
+        let host = &certificate.host;
+        let Some(leaf) = certificate.chain.first() else {
+            return Err(IssueError::Refused { detail: "there is no certificate to revoke".to_owned() });
+        };
+        let _in_use = self.registrar.in_use().await;
+        let session = self.registrar.session(None).await?;
+        let request = RevocationRequest { certificate: leaf, reason: reason_code(reason) };
+        match insist!(session.account.revoke(&request)) {
+            Err(error) if is_problem(&error, "alreadyRevoked") => {
+                info!(%host, "certificate was revoked before")
+            }
+            outcome => {
+                outcome.map_err(|error| sort(&error, Stage::Certificate))?;
+                info!(%host, ?reason, "certificate revoked");
+            }
+        }
+        Ok(())
+    }
+
+    async fn caa_identity(&self) -> Option<CaaIdentity> {
+        let session = self.registrar.session(None).await.ok()?;
+        let account_uri = Some(session.account.id().to_owned());
+        Some(CaaIdentity { identities: session.directory.meta.caa_identities.clone(), account_uri })
+    }
+}
+
+/// The library's word for a reason; none is no code at all, as authorities prefer.
+fn reason_code(reason: RevocationReason) -> Option<instant_acme::RevocationReason> {
+    use instant_acme::RevocationReason as Code;
+    match reason {
+        RevocationReason::Unspecified => None,
+        RevocationReason::KeyCompromise => Some(Code::KeyCompromise),
+        RevocationReason::Superseded => Some(Code::Superseded),
+        RevocationReason::CessationOfOperation => Some(Code::CessationOfOperation),
     }
 }
 
@@ -239,7 +360,7 @@ async fn answer_challenge(
     match authorization.status {
         AuthorizationStatus::Valid => return Ok(None),
         AuthorizationStatus::Pending => {}
-        status => return Err(unreachable(format!("the authorization is {status:?}"))),
+        status => return Err(unreachable(format!("the authorization is {status:?}")).into()),
     }
     let Some(mut challenge) = authorization.challenge(kind.clone()) else {
         return Err(IssueError::NotValidated { detail: "not offered by the authority".to_owned() }.into());
@@ -302,69 +423,6 @@ fn word(kind: &ChallengeType) -> &'static str {
     }
 }
 
-/// An order that failed, and whether that was because the authority has forgotten our account.
-#[derive(Debug)]
-struct Failure {
-    error: IssueError,
-    account_unknown: bool,
-}
-
-impl Failure {
-    fn new(error: Error, stage: Stage) -> Self {
-        Self { account_unknown: is_problem(&error, "accountDoesNotExist"), error: sort(&error, stage) }
-    }
-}
-
-impl From<IssueError> for Failure {
-    fn from(error: IssueError) -> Self {
-        Self { error, account_unknown: false }
-    }
-}
-
-fn at(stage: Stage) -> impl Fn(Error) -> Failure {
-    move |error| Failure::new(error, stage)
-}
-
-fn unreachable(detail: String) -> Failure {
-    IssueError::Unreachable { detail: printable(&detail) }.into()
-}
-
-fn is_problem(error: &Error, word: &str) -> bool {
-    matches!(error, Error::Api(problem) if told(problem).word() == word)
-}
-
-fn told(problem: &instant_acme::Problem) -> Problem<'_> {
-    Problem {
-        kind: problem.r#type.as_deref().unwrap_or_default(),
-        detail: problem.detail.as_deref().unwrap_or_default(),
-        retry_after: None,
-    }
-}
-
-/// What the library met, sorted by what the scheduler does next.
-fn sort(error: &Error, stage: Stage) -> IssueError {
-    match error {
-        Error::Api(problem) => told(problem).sort(stage),
-        Error::Crypto | Error::KeyRejected => {
-            IssueError::Account { detail: "the account's key in the store cannot be used".to_owned() }
-        }
-        Error::Timeout(_) => IssueError::Unreachable { detail: "the order takes too long".to_owned() },
-        Error::Other(other) => match other.downcast_ref() {
-            Some(TransportError::Throttled { status, retry_after, body }) => {
-                throttled(*status, *retry_after, body)
-            }
-            _ => IssueError::Unreachable { detail: printable(&other.to_string()) },
-        },
-        other => IssueError::Unreachable { detail: printable(&format!("unexpected answer: {other}")) },
-    }
-}
-
-fn throttled(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> IssueError {
-    let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok();
-    let detail = problem.and_then(|problem| problem.detail).unwrap_or_else(|| format!("status {status}"));
-    IssueError::RateLimited { retry_after, scope: LimitScope::Account, detail: printable(&detail) }
-}
-
 impl HttpClient for Transport {
     fn request(
         &self,
@@ -384,6 +442,7 @@ impl HttpClient for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acme::authority::LimitScope;
     use x509_parser::{extensions::GeneralName, prelude::*};
 
     // Let's Encrypt allows five failed validations of a name in an hour.

@@ -16,8 +16,10 @@ mod plan;
 pub mod preflight;
 mod problem;
 mod renewal;
+mod renewal_info;
 mod retry;
 mod scheduler;
+mod signed;
 mod status;
 mod transport;
 

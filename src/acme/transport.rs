@@ -6,7 +6,7 @@
 mod pace;
 
 use self::pace::Pace;
-use super::problem::printable;
+use super::problem::{ProblemDocument, printable};
 use crate::{clock::Clock, config};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -61,6 +61,10 @@ pub(super) enum TransportError {
         /// The problem document that came with it, if any.
         body: Bytes,
     },
+    /// The authority waits for something that only a person can do, such as agreeing to new terms of
+    /// service (RFC 8555 §7.3.3).
+    #[error("{}", action(.0.as_deref(), .1.as_deref()))]
+    ActionRequired(Option<String>, Option<String>),
     /// An error that does not come from the ACME server itself: a proxy's page, say.
     #[error("the authority answered {0}, without an ACME problem")]
     NotAcme(StatusCode),
@@ -112,6 +116,11 @@ impl Transport {
             .unwrap_or(Err(TransportError::TimedOut(self.timeout)))
     }
 
+    /// How long `response` asks us to wait, if it does.
+    pub fn retry_after(&self, response: &Response<Bytes>) -> Option<Duration> {
+        retry_after(response.headers(), self.clock.now())
+    }
+
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let (mut head, body) = request.into_parts();
         introduce_ourselves(&mut head.headers);
@@ -131,9 +140,43 @@ impl Transport {
             status if (status.is_client_error() || status.is_server_error()) && !is_json(&head.headers) => {
                 Err(TransportError::NotAcme(status))
             }
+            StatusCode::FORBIDDEN => match action_required(&head.headers, &body) {
+                Some(action) => Err(action),
+                None => Ok(Response::from_parts(head, body)),
+            },
             _ => Ok(Response::from_parts(head, body)),
         }
     }
+}
+
+/// What the authority wants of the operator, if `body` says that it wants something.
+fn action_required(headers: &HeaderMap, body: &[u8]) -> Option<TransportError> {
+    let document = ProblemDocument::read(body);
+    let wanted = document.problem(None).word() == "userActionRequired";
+    wanted.then(|| TransportError::ActionRequired(document.instance, link(headers, "terms-of-service")))
+}
+
+/// In words: what to open, and what happens then.
+fn action(page: Option<&str>, terms: Option<&str>) -> String {
+    let what = match (page, terms) {
+        (Some(page), Some(terms)) => format!("open {page} and agree to the terms of service at {terms}"),
+        (Some(page), None) => format!("open {page} and do what it asks"),
+        (None, Some(terms)) => format!("its terms of service have changed: read and agree to {terms}"),
+        (None, None) => "it does not say what; look at its web pages".to_owned(),
+    };
+    printable(&format!("userActionRequired: {what}; orders then go on by themselves"))
+}
+
+/// The target of the first link of relation `rel` (RFC 8288), for values without commas inside.
+fn link(headers: &HeaderMap, rel: &str) -> Option<String> {
+    let values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let of_rel = |parameter: &str| {
+            parameter.trim().strip_prefix("rel=").is_some_and(|value| value.trim_matches('"') == rel)
+        };
+        parameters.split(';').any(of_rel).then(|| target.to_owned())
+    })
 }
 
 fn roots(root_file: Option<&Path>) -> Result<RootCertStore, UnreadableRoots> {
@@ -216,6 +259,23 @@ mod tests {
         check_retry_after("soon", None);
         check_retry_after("", None);
         check_retry_after("99999999999999999999999", None);
+    }
+
+    // RFC 8555 §7.3.3, its own example.
+    #[test]
+    fn changed_terms_are_told_with_the_page_to_open() {
+        let body = br#"{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"Terms of service have changed",
+            "instance":"https://example.com/acme/agreement/?token=W8Ih3PswD-8"}"#;
+        let value = "<https://example.com/acme/directory>;rel=\"index\", \
+                     <https://example.com/acme/terms/2017-6-02>;rel=\"terms-of-service\"";
+        let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(value))]);
+        assert_eq!(
+            action_required(&headers, body).unwrap().to_string(),
+            "userActionRequired: open https://example.com/acme/agreement/?token=W8Ih3PswD-8 and agree to the \
+             terms of service at https://example.com/acme/terms/2017-6-02; orders then go on by themselves"
+        );
+        let other = br#"{"type":"urn:ietf:params:acme:error:unauthorized"}"#;
+        assert!(action_required(&headers, other).is_none());
     }
 
     #[test]

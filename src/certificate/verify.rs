@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime, pem::PemObj
 use std::{sync::Arc, time::Duration};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
+use zeroize::Zeroizing;
 
 /// How far in the future a certificate may begin: clocks differ, and authorities backdate.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -84,6 +85,11 @@ impl Certificate {
             .or_else(|_| aws_lc_rs::sign::any_supported_type(&rustls_pki_types::PrivateKeyDer::Pkcs8(der)))
             .map_err(|_| RejectedChain::Key)?;
         Ok(CertifiedKey::new(self.chain.clone(), Arc::clone(&key)))
+    }
+
+    /// The private key as PEM (PKCS#8), wiped when dropped.
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(pem("PRIVATE KEY", self.key.pkcs8()))
     }
 
     /// The chain as PEM, leaf first.

@@ -40,13 +40,19 @@ pub(super) struct Written<T> {
 
 impl<'s> Reading<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self {
+        let reading = Self {
             source,
             faults: RefCell::default(),
             about: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
+        };
+        if source.is_open_to_all() {
+            let (problem, remedy) =
+                ("every user of this machine may write the file", "take that away: chmod o-w");
+            reading.push(Fault::of_file(Severity::Warning, source.path(), problem.into(), remedy.into()));
         }
+        reading
     }
 
     /// The file's top level; `None`, and a fault for each of the first errors, when it is not TOML.
@@ -311,8 +317,13 @@ impl<'r, 's> Table<'r, 's> {
         Table { reading: self.reading, path, span, table, asked: Vec::new() }
     }
 
-    /// Refuses every key that was not asked for. `elsewhere` may say where a key belongs.
+    /// Refuses every key that was not asked for.
     pub(super) fn finish(self) {
+        self.finish_with(|_| None);
+    }
+
+    /// Refuses every key that was not asked for; `elsewhere` may say where a key belongs.
+    pub(super) fn finish_with(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
         let place = if self.path.is_empty() { "here".to_owned() } else { format!("in {}", self.path) };
         for key in self.table.keys() {
             let name = key.get_ref();
@@ -322,9 +333,10 @@ impl<'r, 's> Table<'r, 's> {
                 .map(|known| (strsim::jaro_winkler(known, name), *known))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
-            let remedy = match like {
-                Some((_, known)) => format!("did you mean {known}?"),
-                None => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
+            let remedy = match (elsewhere(name), like) {
+                (Some(remedy), _) => remedy.to_owned(),
+                (None, Some((_, known))) => format!("did you mean {known}?"),
+                (None, None) => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
             };
             let problem = format!("the key {} is not known {place}", quoted(name));
             self.reading.fault(key.span().into(), &self.key(name), problem, remedy);

@@ -7,10 +7,13 @@
 //! holds back.
 
 mod check;
+mod contest;
 mod fault;
 mod file;
 mod files;
+mod kept;
 mod list;
+mod policies;
 mod restart;
 mod server;
 mod source;
@@ -197,6 +200,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// TLS handshakes at once.
     pub handshakes: usize,
+    /// TLS handshakes a second from one address (IPv4 /32, IPv6 /64), in the long run.
+    pub handshakes_per_address: u32,
+    /// TLS handshakes from one address in one moment, after a while without any.
+    pub handshake_burst_per_address: u32,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first octet of a request to the end of its header.
@@ -215,6 +222,8 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// Streams at once on an HTTP/2 connection.
     pub http2_streams: u32,
+    /// Request header on HTTP/2 in octets, counted as RFC 9113 §6.5.2 does.
+    pub http2_header_bytes: u32,
     /// How long open connections may finish after TERM.
     pub drain_timeout: Duration,
     /// Parsed certificates kept in memory.

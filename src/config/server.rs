@@ -31,6 +31,8 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 256,
             handshakes: 512,
+            handshakes_per_address: 50,
+            handshake_burst_per_address: 100,
             handshake_timeout: 10 * SECOND,
             header_timeout: 10 * SECOND,
             idle_timeout: 15 * SECOND,
@@ -40,6 +42,7 @@ impl Default for Limits {
             header_count: 64,
             uri_bytes: 2_048,
             http2_streams: 16,
+            http2_header_bytes: 8 * 1024,
             drain_timeout: 15 * SECOND,
             certificates_in_memory: 20_000,
             config_file_bytes: 16 << 20,
@@ -128,8 +131,17 @@ impl Reader<'_, '_> {
                     addresses.push(address);
                 }
                 None => {
-                    let problem = format!("{} is not an address with a port", quoted(&text.value));
-                    let remedy = "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"";
+                    let (sort, remedy) = match default_port {
+                        None => (
+                            "an address with a port",
+                            "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", not as a name",
+                        ),
+                        Some(_) => (
+                            "an address",
+                            "write it as \"192.0.2.53\" or \"[2001:db8::53]:5353\", not as a name",
+                        ),
+                    };
+                    let problem = format!("{} is not {sort}", quoted(&text.value));
                     self.reading.fault(text.span, &table.key(key), problem, remedy);
                 }
             }
@@ -148,7 +160,7 @@ impl Reader<'_, '_> {
     }
 
     fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from("/var/lib/mta-stsd");
+        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
         let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
         let store = Store {
             directory: self.path(&mut table, "directory").unwrap_or_else(directory),
@@ -313,6 +325,9 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.connections = t.number("connections", l.connections, 16..=1_000_000);
     l.connections_per_address = t.number("connections_per_address", l.connections_per_address, 1..=1_000_000);
     l.handshakes = t.number("handshakes", l.handshakes, 1..=100_000);
+    l.handshakes_per_address = t.number("handshakes_per_address", l.handshakes_per_address, 1..=1_000_000);
+    l.handshake_burst_per_address =
+        t.number("handshake_burst_per_address", l.handshake_burst_per_address, 1..=1_000_000);
     duration(t, "handshake_timeout", &mut l.handshake_timeout, WAIT);
     duration(t, "header_timeout", &mut l.header_timeout, WAIT);
     duration(t, "idle_timeout", &mut l.idle_timeout, WAIT);
@@ -323,6 +338,7 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.header_count = t.number("header_count", l.header_count, 16..=1_024);
     l.uri_bytes = t.number("uri_bytes", l.uri_bytes, 64..=64 * 1024);
     l.http2_streams = t.number("http2_streams", l.http2_streams, 1..=1_000);
+    l.http2_header_bytes = t.number("http2_header_bytes", l.http2_header_bytes, 1024..=1024 * 1024);
     duration(t, "drain_timeout", &mut l.drain_timeout, Duration::ZERO..=HOUR);
     l.certificates_in_memory = t.number("certificates_in_memory", l.certificates_in_memory, 1..=10_000_000);
     l.config_file_bytes = t.number("config_file_bytes", l.config_file_bytes, 1024..=1 << 30);

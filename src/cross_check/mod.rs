@@ -8,6 +8,7 @@
 mod cycle;
 mod finding;
 mod mx;
+mod place;
 mod status;
 
 pub use cycle::CrossCheck;

@@ -5,6 +5,7 @@
 
 pub mod process;
 mod signals;
+mod status_socket;
 mod supervisor;
 mod systemd;
 
@@ -15,7 +16,7 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Scheduler, SchedulerParts,
         authority::Authority, caa::Method,
     },
-    admin::{AdminServer, Sources},
+    admin::Sources,
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Directory, Server},
@@ -23,10 +24,12 @@ use crate::{
     dns::{self, HickoryLookup, Lookup},
     https::PolicyServer,
     listening::{BindError, bind_all},
-    reload::{Refused, ReloadReport, ReloadRequest, Reloader},
+    logging::chain,
+    reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{MasterKey, SqliteStorage, Storage, StorageError},
 };
+use status_socket::StatusSocket;
 use std::{
     fs, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -43,7 +46,7 @@ use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
 const INTERNAL_ROOT_FILE: &str = "internal-root.pem";
-/// What parts may take for themselves after connections have drained.
+/// What parts may take for themselves after connections have drained, and then the store.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Reloads asked for that wait for the one under way; more would all see the same files.
 const RELOADS_WAITING: usize = 4;
@@ -116,10 +119,10 @@ impl Daemon {
         let snapshot = SharedSnapshot::default();
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
-        report.log();
-
         let storage = Arc::new(open_store(&server).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
+        if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
+
         let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
         let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
@@ -135,7 +138,7 @@ impl Daemon {
         };
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
-        let admin = AdminServer::bind(&server.admin.socket).map_err(part("the status socket"))?;
+        let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
         let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
 
         let mut supervisor = Supervisor::default();
@@ -170,7 +173,7 @@ impl Daemon {
         let checks = CrossCheck::new(
             snapshot.clone(),
             lookup,
-            port,
+            Arc::clone(&port),
             clock,
             server.cross_check.clone(),
             server.dns.lookups_at_once,
@@ -182,7 +185,7 @@ impl Daemon {
 
         let reload_status = reloader.status();
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
-        supervisor.start("reload", reloader.run(requests, stop.clone()));
+        supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let sources = Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock };
         supervisor.start("admin", admin.run(sources, stop));
@@ -249,7 +252,8 @@ impl Daemon {
                     Signal::Reload => {
                         info!("reload requested");
                         systemd::reloading();
-                        reloading = self.request_reload();
+                        // With no room for another the last one that waits is the one to wait for.
+                        reloading = self.request_reload().or(reloading);
                     }
                     Signal::Stop(name) => {
                         info!(signal = name, "stop requested, a second signal ends at once");
@@ -268,11 +272,15 @@ impl Daemon {
             }
         };
         systemd::stopping();
-        tokio::select! {
-            _ = self.supervisor.stop(self.drain_timeout + STOP_GRACE) => {
-                self.storage.close().await;
-                ended
+        let stopped = async {
+            self.supervisor.stop(self.drain_timeout + STOP_GRACE).await;
+            // Everything is durable without it, so a stuck disk does not hold the end up.
+            if tokio::time::timeout(STOP_GRACE, self.storage.close()).await.is_err() {
+                warn!("store not closed in time, the next start tidies it up");
             }
+        };
+        tokio::select! {
+            () = stopped => ended,
             name = signals.next_stop() => {
                 warn!(signal = name, "second signal, ending without draining");
                 Ended::AtOnce
@@ -342,6 +350,18 @@ fn preflight(
     Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
 }
 
+/// After a start whose files have faults: what they hold back is served as it was before.
+async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn Storage>) -> ReloadReport {
+    match last_served(&**storage).await {
+        Ok(kept) if kept.is_empty() => report,
+        Ok(kept) => reloader.resume(kept),
+        Err(error) => {
+            warn!(error = %chain(&error), "what was served before could not be read");
+            report
+        }
+    }
+}
+
 /// The configured authorities in their order, and where the root of the internal one is.
 async fn authorities(
     server: &Server,
@@ -374,10 +394,12 @@ async fn authorities(
     Ok((authorities, internal_root))
 }
 
-/// Writes a public file unless it already says the same.
+/// Writes a public file unless it already says the same. On a full disk what stood there stays.
 fn write_if_other(file: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == text) {
         return Ok(());
     }
-    fs::write(file, text)
+    let beside = file.with_extension("new");
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+    written.inspect_err(|_| drop(fs::remove_file(&beside)))
 }

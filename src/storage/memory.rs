@@ -2,7 +2,7 @@
 //!
 //! Keeps the same contract as the store on disk, except that nothing survives the process.
 
-use super::{FindingRow, Held, OrderFailures, Storage, StorageError};
+use super::{FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError};
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     name::{DomainName, PolicyHost},
@@ -24,6 +24,7 @@ pub struct MemoryStorage {
     refuses_writes: AtomicBool,
     refuses_reads: AtomicBool,
     certificate_reads: AtomicU64,
+    writes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -32,6 +33,7 @@ struct Kept {
     credentials: HashMap<String, Zeroizing<Vec<u8>>>,
     failures: HashMap<PolicyHost, OrderFailures>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
+    served: HashMap<String, ServedTenant>,
 }
 
 impl MemoryStorage {
@@ -55,6 +57,11 @@ impl MemoryStorage {
         self.certificate_reads.load(Relaxed)
     }
 
+    /// How many writes were asked for, refused ones included.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Relaxed)
+    }
+
     fn read(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
         if self.refuses_reads.load(Relaxed) {
             return Err(StorageError::Failed(io::Error::other("told to refuse reads").into()));
@@ -63,6 +70,7 @@ impl MemoryStorage {
     }
 
     fn write(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
+        self.writes.fetch_add(1, Relaxed);
         if self.refuses_writes.load(Relaxed) {
             let cause = io::Error::new(io::ErrorKind::StorageFull, "told to refuse writes");
             return Err(StorageError::NotWritable(cause.into()));
@@ -146,6 +154,26 @@ impl Storage for MemoryStorage {
         } else {
             kept.findings.insert(domain.clone(), findings.to_vec());
         }
+        Ok(())
+    }
+
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
+        Ok(self.read()?.served.values().cloned().collect())
+    }
+
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        kept.served.extend(tenants.iter().map(|served| (served.tenant.clone(), served.clone())));
+        removed.iter().for_each(|tenant| drop(kept.served.remove(tenant)));
+        Ok(())
+    }
+
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError> {
+        self.write()?.served = tenants.iter().map(|served| (served.tenant.clone(), served.clone())).collect();
         Ok(())
     }
 

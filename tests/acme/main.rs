@@ -1,5 +1,9 @@
 //! The ACME client against a real authority, Pebble, and against an authority that misbehaves.
 
+mod care;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
+mod faults;
 mod listeners;
 #[path = "../support/pebble.rs"]
 mod pebble;

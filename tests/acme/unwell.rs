@@ -69,7 +69,7 @@ async fn a_rate_limit_is_kept_with_its_end_and_its_reason() {
     let expected = IssueError::RateLimited {
         retry_after: Some(Duration::from_secs(120)),
         scope: LimitScope::Account,
-        detail: r"too many orders\u{a}".to_owned(),
+        detail: r"rateLimited: too many orders\u{a}".to_owned(),
     };
     assert_eq!(limited, expected);
 }

@@ -42,7 +42,7 @@ async fn every_vector_of_http_json_holds_for_the_whole_daemon() {
     // The policies of `server::TestServer`, written as a configuration.
     let tenant = |domain: &str| {
         format!(
-            "[[tenant]]\nname = \"{domain}\"\ndomains = [\"{domain}\"]\nmode = \"enforce\"\n\
+            "[[tenant]]\nname = \"{domain}\"\ndomains = [\"{domain}\"]\nmode = \"enforce\"\nmax_age = \"1w\"\n\
              mx = [\"mail.{domain}\"]\n"
         )
     };

@@ -81,7 +81,7 @@ fn the_defaults_in_the_example_are_those_of_the_program() {
     let mut config = Config::new(&uncommented());
     config.write("hosted.txt", "a.example\n");
     config.write("meadow.txt", "b.example\n");
-    std::fs::create_dir(config.folder.path().join("tenants.d")).unwrap();
+    config.write("tenants.d/c.toml", "# nobody yet\n");
     let outcome = config.check();
     assert_eq!(config.shown(&outcome), [""; 0]);
     let example = outcome.server.unwrap();
