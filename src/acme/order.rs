@@ -55,9 +55,7 @@ impl Workshop {
     /// Carries one order for `host` out and returns when its certificate is served and stored.
     /// `attempt` is for the log. May be cancelled at any await; what is not stored is then lost.
     pub async fn order(self, host: PolicyHost, attempt: u32) -> Result<(), IssueError> {
-        if let Some(readiness) = &self.readiness {
-            readiness.examine(&host, self.authority.caa_identity().await.as_ref()).await?;
-        }
+        self.is_ready(&host).await?;
         let ordering = self.authority.order(OrderRequest::first(&host), &self.challenges);
         let issued = tokio::time::timeout(self.deadline, ordering).await.map_err(|_| {
             IssueError::Unreachable { detail: format!("the order took longer than {:?}", self.deadline) }
@@ -70,6 +68,19 @@ impl Workshop {
         self.enter(&certificate, now);
         self.keep(&certificate).await;
         Ok(())
+    }
+
+    async fn is_ready(&self, host: &PolicyHost) -> Result<(), IssueError> {
+        let Some(readiness) = &self.readiness else { return Ok(()) };
+        let look = async {
+            let issuer = self.authority.caa_identity().await;
+            readiness.examine(host, issuer.as_ref()).await
+        };
+        tokio::time::timeout(self.deadline, look).await.unwrap_or_else(|_| {
+            Err(IssueError::Unreachable {
+                detail: format!("the look before took longer than {:?}", self.deadline),
+            })
+        })
     }
 
     fn enter(&self, certificate: &Certificate, now: Timestamp) {
