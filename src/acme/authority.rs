@@ -198,16 +198,22 @@ pub enum IssueError {
         /// What it said.
         detail: String,
     },
-    /// The authority looked and did not find us. Waits on the tenant's DNS: hours, not minutes.
-    #[error("the authority could not validate the policy host: {detail}")]
-    NotValidated {
-        /// What it said.
-        detail: String,
-    },
     /// We looked before the authority did: the host is not ready for an order, so none was placed.
     #[error("the policy host is not ready: {detail}")]
     NotReady {
         /// What has to be mended, in plain words.
+        detail: String,
+    },
+    /// We looked and DNS was silent, so no order was placed. Nobody's fault yet; look again soon.
+    #[error("DNS said nothing of the policy host: {detail}")]
+    DnsSilent {
+        /// What was asked, and what happened.
+        detail: String,
+    },
+    /// The authority looked and did not find us. Waits on the tenant's DNS: hours, not minutes.
+    #[error("the authority could not validate the policy host: {detail}")]
+    NotValidated {
+        /// What it said.
         detail: String,
     },
     /// The authority will not sign this name, and asking again changes nothing.

@@ -105,7 +105,7 @@ impl Ledger {
         let kept = self.storage.budgets(&[keys.domain(), keys.same_name(), keys.failures()]).await?;
         let of = |key: &str| kept.iter().find(|budget| budget.key == key).map(|budget| budget.full_at);
         let mut changed = Vec::new();
-        if !exempt && !matches!(error, IssueError::NotReady { .. }) {
+        if !exempt && !matches!(error, IssueError::NotReady { .. } | IssueError::DnsSilent { .. }) {
             for (key, allowance) in
                 [(keys.domain(), self.budgets.domain), (keys.same_name(), self.budgets.same_name)]
             {

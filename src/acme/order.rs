@@ -33,7 +33,8 @@ pub trait Readiness: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`IssueError::NotReady`] with everything that is to be mended, in plain words.
+    /// [`IssueError::NotReady`] with everything that is to be mended, in plain words;
+    /// [`IssueError::DnsSilent`] when DNS does not say.
     async fn examine(&self, host: &PolicyHost, issuer: Option<&CaaIdentity>) -> Result<(), IssueError>;
 }
 
@@ -126,7 +127,7 @@ impl Workshop {
         };
         tokio::time::timeout(self.deadline, looking).await.unwrap_or_else(|_| {
             let detail = format!("looking at its DNS took longer than {:?}", self.deadline);
-            Err(IssueError::NotReady { detail })
+            Err(IssueError::DnsSilent { detail })
         })
     }
 

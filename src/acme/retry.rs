@@ -42,7 +42,7 @@ const DETAIL_LONGEST: usize = 500;
 ///
 /// - Not validated, not ready, or unusable: 1 min, 10 min, 100 min, then daily.
 /// - Refused: daily, and the schedule parks such a host until the configuration changes.
-/// - Unreachable: minutes, doubling up to thirty.
+/// - Unreachable, or DNS silent: minutes, doubling up to thirty.
 /// - Rate limited: as long as the authority says (an hour when it does not), and see [`pauses_until`].
 /// - Account: hourly, and see [`pauses_until`]. Neither of the last two is the host's fault, so its
 ///   count of attempts stays.
@@ -60,7 +60,7 @@ pub fn next(
             (attempts.saturating_add(1), jitter.around(climb(previous)))
         }
         IssueError::Refused { .. } => (attempts.saturating_add(1), jitter.around(DAY)),
-        IssueError::Unreachable { .. } => {
+        IssueError::Unreachable { .. } | IssueError::DnsSilent { .. } => {
             let doubled = last_wait(previous).saturating_mul(2);
             (attempts.saturating_add(1), jitter.around(doubled.clamp(MINUTE, UNREACHABLE_LONGEST)))
         }
@@ -107,6 +107,7 @@ fn describe(error: &IssueError) -> (&'static str, &str) {
         IssueError::Account { detail } => (ACCOUNT, detail),
         IssueError::Unusable { detail } => ("unusable", detail),
         IssueError::Unreachable { detail } => ("unreachable", detail),
+        IssueError::DnsSilent { detail } => ("dns_silent", detail),
     }
 }
 
@@ -212,11 +213,19 @@ mod tests {
     fn a_host_that_cannot_be_validated_waits_one_ten_hundred_minutes_then_a_day() {
         check(&vec![not_validated(); 6], &[1, 10, 100, 1440, 1440, 1440]);
         check(&vec![unusable(); 5], &[1, 10, 100, 1440, 1440]);
+        let not_ready = IssueError::NotReady { detail: "A 192.0.2.7 is not ours".into() };
+        check(&vec![not_ready; 5], &[1, 10, 100, 1440, 1440]);
     }
 
     #[test]
     fn an_authority_that_does_not_answer_is_asked_again_within_half_an_hour() {
         check(&vec![unreachable(); 8], &[1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+
+    #[test]
+    fn dns_that_says_nothing_is_asked_again_within_half_an_hour() {
+        let silent = IssueError::DnsSilent { detail: "timed out".into() };
+        check(&vec![silent; 8], &[1, 2, 4, 8, 16, 30, 30, 30]);
     }
 
     #[test]

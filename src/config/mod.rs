@@ -90,6 +90,8 @@ pub struct Acme {
     pub tls_alpn_01: bool,
     /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
     pub http_01: bool,
+    /// What is asked of DNS before an order.
+    pub preflight: Preflight,
     /// Orders in flight at once.
     pub orders_at_once: usize,
     /// The longest one order may take before its worker is given to another host.
@@ -102,6 +104,17 @@ pub struct Acme {
     pub internal_lifetime: Duration,
     /// What orders are paid from.
     pub budgets: Budgets,
+}
+
+/// `acme.preflight`: what is asked of DNS before an order. The internal authority needs none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    /// Whether it is done.
+    pub enabled: bool,
+    /// Whether to find our addresses by ourselves, from `[publish]` and the sockets.
+    pub auto: bool,
+    /// Addresses that are ours besides.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.

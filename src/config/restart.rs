@@ -1,7 +1,7 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Server, Store,
+    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight, Server, Store,
     duration::duration_shown, fault::shown,
 };
 use std::path::Path;
@@ -57,6 +57,7 @@ impl Server {
             setting("admin.socket", path(socket)),
         ];
         let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
+        let Preflight { enabled: preflight, auto, addresses } = &acme.preflight;
         let Acme { request_timeout, requests_per_second, internal_lifetime, .. } = acme;
         let (first, others) = authorities.split_first().expect("there is always an authority");
         let AuthoritySettings { directory, contact, terms_of_service_agreed, .. } = first;
@@ -78,6 +79,7 @@ impl Server {
             secret("acme.external_account", format!("{:?}", binding(first))),
             setting("acme.profile", profile.clone().unwrap_or("none".into())),
             setting("acme.challenges", format!("tls-alpn-01 {tls_alpn_01}, http-01 {http_01}")),
+            setting("acme.preflight", format!("enabled {preflight}, auto {auto}, addresses {addresses:?}")),
             setting("acme.orders_at_once", orders_at_once.to_string()),
             setting("acme.order_deadline", duration_shown(*order_deadline)),
             // Named, not shown: bindings are among them.

@@ -3,8 +3,8 @@
 mod authorities;
 
 use super::{
-    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Publish, Server,
-    Store,
+    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish,
+    Server, Store,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -68,6 +68,12 @@ impl Default for Budgets {
 impl Default for Dns {
     fn default() -> Self {
         Self { servers: Vec::new(), timeout: 2 * SECOND, retries: 1, lookups_at_once: 64 }
+    }
+}
+
+impl Default for Preflight {
+    fn default() -> Self {
+        Self { enabled: true, auto: true, addresses: Vec::new() }
     }
 }
 
@@ -191,6 +197,7 @@ impl Reader<'_, '_> {
             authorities: vec![AuthoritySettings::internal()],
             tls_alpn_01: true,
             http_01: !no_plain_http,
+            preflight: Preflight::default(),
             orders_at_once: 8,
             order_deadline: 2 * MINUTE,
             request_timeout: 30 * SECOND,
@@ -208,6 +215,7 @@ impl Reader<'_, '_> {
         };
         acme.authorities = self.authorities(&mut table);
         self.challenges(&mut table, &mut acme, no_plain_http);
+        acme.preflight = self.preflight(table.table("preflight"));
         acme.orders_at_once = table.number("orders_at_once", acme.orders_at_once, 1..=64);
         duration(&mut table, "order_deadline", &mut acme.order_deadline, 10 * SECOND..=HOUR);
         duration(&mut table, "request_timeout", &mut acme.request_timeout, WAIT);
@@ -216,6 +224,28 @@ impl Reader<'_, '_> {
         budgets(table.table("budgets"), &mut acme.budgets);
         table.finish();
         acme
+    }
+
+    fn preflight(&self, table: Option<Table<'_, '_>>) -> Preflight {
+        let mut preflight = Preflight::default();
+        let Some(mut table) = table else { return preflight };
+        preflight.enabled = table.flag("enabled").unwrap_or(preflight.enabled);
+        if let Some(texts) = table.texts("addresses") {
+            preflight.auto = texts.value.is_empty();
+            for text in texts.value {
+                match text.value.parse() {
+                    Ok(address) => preflight.addresses.push(address),
+                    Err(_) if text.value == "auto" => preflight.auto = true,
+                    Err(_) => {
+                        let problem = format!("{} is not an IP address", quoted(&text.value));
+                        let remedy = "write it as \"192.0.2.1\" or \"2001:db8::1\", or write \"auto\"";
+                        self.reading.fault(text.span, "acme.preflight.addresses", problem, remedy);
+                    }
+                }
+            }
+        }
+        table.finish();
+        preflight
     }
 
     fn challenges(&self, table: &mut Table<'_, '_>, acme: &mut Acme, no_plain_http: bool) {

@@ -297,7 +297,7 @@ impl CrossCheck {
 async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Seen {
     match ask(lookup, domain).await {
         Ok(seen) => seen,
-        Err(Unanswered { reason }) => {
+        Err(Unanswered { reason, .. }) => {
             debug!(%domain, reason, "mx lookup unanswered");
             Seen::Unanswered
         }

@@ -12,7 +12,10 @@ mod systemd;
 pub use signals::{Signal, Signals};
 
 use crate::{
-    acme::{AcmeAuthority, InternalAuthority, Reading, Scheduler, SchedulerParts, authority::Authority},
+    acme::{
+        AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
+        authority::Authority, caa::Method,
+    },
     admin::Sources,
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -153,13 +156,14 @@ impl Daemon {
             supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
         }
 
+        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
             authorities,
-            readiness: None,
+            readiness,
             reading: Reading::default(),
             clock,
             settings: server.acme.clone(),
@@ -337,6 +341,23 @@ fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
     })
+}
+
+/// The look at DNS before orders; none for the internal authority, which asks nobody.
+fn preflight(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> Option<Arc<dyn Readiness>> {
+    let acme = &server.acme;
+    if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
+        return None;
+    }
+    let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
+    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
+    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.

@@ -3,16 +3,20 @@
 //! It asks the resolvers it is given and does not recurse itself. Names are asked as full names, so
 //! no search list and no hosts file can answer in DNS's place.
 
-use super::{Lookup, MxAnswer, MxHost, MxRecord, Settings, Unanswered};
+use super::{
+    Addresses, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings, Unanswered,
+    UnansweredKind, bogus,
+};
 use crate::name::DomainName;
 use hickory_resolver::{
     Resolver, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
     proto::{
         op::ResponseCode,
         rr::{Name, RData, RecordType},
     },
+    system_conf::read_system_conf,
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -22,6 +26,8 @@ use tokio::{sync::Semaphore, time::timeout};
 const BEYOND_TRIES: Duration = Duration::from_secs(1);
 /// More MX records than this are a stranger's joke; the least preferred are left out.
 const MX_RECORDS_MAX: usize = 64;
+/// More A, AAAA or CAA records than this are not looked at.
+const RECORDS_MAX: usize = 64;
 /// Answers kept. Every domain is asked once a period, so the cache only softens bursts.
 const CACHED_ANSWERS: u64 = 1_024;
 /// An edited zone shows after this time, whatever its own TTLs say.
@@ -33,6 +39,9 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(60);
 pub struct HickoryLookup {
     resolver: TokioResolver,
     permits: Semaphore,
+    /// Who is asked whether a failure is a bogus answer, and for how long.
+    first_server: Option<SocketAddr>,
+    timeout: Duration,
     /// The longest one question may take, with all its tries and servers.
     question_deadline: Duration,
 }
@@ -44,13 +53,18 @@ impl HickoryLookup {
     ///
     /// [`Unusable`] when no servers are given and the system's configuration cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
-        let mut builder = if settings.servers.is_empty() {
-            Resolver::builder_tokio()?
+        let (config, options) = if settings.servers.is_empty() {
+            read_system_conf()?
         } else {
             let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-            let config = ResolverConfig::from_parts(None, vec![], servers);
-            Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+            (ResolverConfig::from_parts(None, vec![], servers), ResolverOpts::default())
         };
+        let first_server = config
+            .name_servers()
+            .first()
+            .and_then(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)));
+        let mut builder =
+            Resolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let lookups_at_once = settings.lookups_at_once.clamp(1, Semaphore::MAX_PERMITS);
         let options = builder.options_mut();
         options.timeout = settings.timeout;
@@ -65,16 +79,17 @@ impl HickoryLookup {
         Ok(Self {
             resolver: builder.build()?,
             permits: Semaphore::new(lookups_at_once),
+            first_server,
+            timeout: settings.timeout,
             question_deadline: settings.timeout.saturating_mul(tries).saturating_add(BEYOND_TRIES),
         })
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
-    async fn ask(&self, domain: &DomainName, kind: RecordType) -> Result<Answer, Unanswered> {
-        let mut name = Name::from_ascii(domain.as_str()).map_err(|error| Unanswered::because(&error))?;
-        name.set_fqdn(true);
-        let asked = timeout(self.question_deadline, self.resolver.lookup(name, kind)).await;
-        match asked.map_err(|_| Unanswered::because(&NetError::Timeout))? {
+    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, Unanswered> {
+        let name = full_name(name)?;
+        let asked = timeout(self.question_deadline, self.resolver.lookup(name.clone(), kind)).await;
+        match asked.map_err(|_| because(&NetError::Timeout))? {
             Ok(lookup) => {
                 Ok(Answer::Records(lookup.answers().iter().map(|record| record.data.clone()).collect()))
             }
@@ -82,16 +97,53 @@ impl HickoryLookup {
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_denial(&none) => {
                 Ok(Answer::Records(vec![]))
             }
-            Err(error) => Err(Unanswered::because(&error)),
+            Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
+                Err(match self.first_server {
+                    Some(server) if bogus::answers_unchecked(server, &name, kind, self.timeout).await => {
+                        let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
+                        Unanswered { kind: UnansweredKind::Bogus, reason }
+                    }
+                    _ => because(&error),
+                })
+            }
+            Err(error) => Err(because(&error)),
         }
     }
 
-    async fn has(&self, domain: &DomainName, kind: RecordType) -> Result<bool, Unanswered> {
-        match self.ask(domain, kind).await? {
+    async fn has(&self, name: &DnsName, kind: RecordType) -> Result<bool, Unanswered> {
+        match self.ask(name, kind).await? {
             Answer::Records(records) => Ok(records.iter().any(|data| data.record_type() == kind)),
             Answer::NoSuchDomain => Ok(false),
         }
     }
+
+    /// Follows CNAME records. hickory would, too, but shows only what is at their end.
+    async fn follow(&self, name: &DnsName) -> Result<Followed, Unanswered> {
+        let (mut end, mut chain) = (name.clone(), Vec::new());
+        loop {
+            let Answer::Records(records) = self.ask(&end, RecordType::CNAME).await? else {
+                return Ok(Followed { end, chain, exists: false });
+            };
+            let target = records.iter().find_map(|data| match data {
+                RData::CNAME(target) => Some(presentation(target)),
+                _ => None,
+            });
+            let Some(target) = target else { return Ok(Followed { end, chain, exists: true }) };
+            if chain.len() == CNAMES_MAX {
+                let reason = format!("more than {CNAMES_MAX} CNAME records follow one another from {name}");
+                return Err(Unanswered { kind: UnansweredKind::TooManyCnames, reason });
+            }
+            chain.push(target.clone());
+            end = target;
+        }
+    }
+}
+
+/// Where CNAME records lead.
+struct Followed {
+    end: DnsName,
+    chain: Vec<DnsName>,
+    exists: bool,
 }
 
 enum Answer {
@@ -99,11 +151,20 @@ enum Answer {
     NoSuchDomain,
 }
 
+impl Answer {
+    fn into_records(self) -> Vec<RData> {
+        match self {
+            Self::Records(records) => records,
+            Self::NoSuchDomain => vec![],
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Lookup for HickoryLookup {
     async fn mx(&self, domain: &DomainName) -> Result<MxAnswer, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let records = match self.ask(domain, RecordType::MX).await? {
+        let records = match self.ask(&domain.into(), RecordType::MX).await? {
             Answer::Records(records) => records,
             Answer::NoSuchDomain => return Ok(MxAnswer::NoSuchDomain),
         };
@@ -127,11 +188,47 @@ impl Lookup for HickoryLookup {
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let (v4, v6) = tokio::join!(self.has(domain, RecordType::A), self.has(domain, RecordType::AAAA));
+        let name = domain.into();
+        let (v4, v6) = tokio::join!(self.has(&name, RecordType::A), self.has(&name, RecordType::AAAA));
         match (v4, v6) {
             (Ok(true), _) | (_, Ok(true)) => Ok(true),
             (v4, v6) => Ok(v4? || v6?),
         }
+    }
+
+    async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let Followed { end, chain, exists } = self.follow(name).await?;
+        if !exists {
+            return Ok(Addresses { chain, ..Addresses::default() });
+        }
+        let (v4, v6) = tokio::join!(self.ask(&end, RecordType::A), self.ask(&end, RecordType::AAAA));
+        let a = v4?.into_records().into_iter().filter_map(|data| match data {
+            RData::A(address) => Some(address.0),
+            _ => None,
+        });
+        let aaaa = v6?.into_records().into_iter().filter_map(|data| match data {
+            RData::AAAA(address) => Some(address.0),
+            _ => None,
+        });
+        let (a, aaaa) = (a.take(RECORDS_MAX).collect(), aaaa.take(RECORDS_MAX).collect());
+        Ok(Addresses { a, aaaa, chain, exists })
+    }
+
+    async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let Followed { end, chain, exists } = self.follow(name).await?;
+        if !exists {
+            return Ok(CaaAnswer { records: vec![], chain });
+        }
+        let found = self.ask(&end, RecordType::CAA).await?.into_records();
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::CAA(caa) => {
+                Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
+            }
+            _ => None,
+        });
+        Ok(CaaAnswer { records: records.take(RECORDS_MAX).collect(), chain })
     }
 }
 
@@ -150,7 +247,7 @@ fn is_denial(none: &NoRecords) -> bool {
 }
 
 /// The name as text, with the dots and odd octets inside labels escaped (RFC 1035 §5.1).
-fn presentation(name: &Name) -> MxHost {
+fn presentation(name: &Name) -> DnsName {
     let mut text = String::new();
     for label in name.iter() {
         for octet in label {
@@ -162,13 +259,40 @@ fn presentation(name: &Name) -> MxHost {
         }
         text.push('.');
     }
-    MxHost::new(&text)
+    DnsName::new(&text)
 }
 
-impl Unanswered {
-    fn because(error: &dyn std::error::Error) -> Self {
-        Self { reason: error.to_string() }
+/// The way back from [`presentation`], as a full name.
+fn full_name(name: &DnsName) -> Result<Name, Unanswered> {
+    let (mut labels, mut label) = (Vec::new(), Vec::new());
+    let mut rest = name.as_str().as_bytes();
+    while let Some((octet, after)) = rest.split_first() {
+        rest = after;
+        match (octet, after) {
+            (b'.', _) => labels.push(std::mem::take(&mut label)),
+            (b'\\', [a @ b'0'..=b'2', b @ b'0'..=b'9', c @ b'0'..=b'9', after @ ..]) => {
+                let digits = [a, b, c].map(|digit| u16::from(digit - b'0'));
+                let [hundreds, tens, ones] = digits;
+                label.push(u8::try_from(hundreds * 100 + tens * 10 + ones).unwrap_or(u8::MAX));
+                rest = after;
+            }
+            (b'\\', [escaped, after @ ..]) => {
+                label.push(*escaped);
+                rest = after;
+            }
+            (octet, _) => label.push(*octet),
+        }
     }
+    if !name.is_root() {
+        labels.push(label);
+    }
+    let mut name = Name::from_labels(labels.iter().map(Vec::as_slice)).map_err(|error| because(&error))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn because(error: &dyn std::error::Error) -> Unanswered {
+    Unanswered::failed(error.to_string())
 }
 
 /// The resolver cannot be set up.
@@ -177,186 +301,4 @@ impl Unanswered {
 pub struct Unusable(#[from] NetError);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hickory_server::{
-        Server,
-        net::runtime::Time,
-        proto::{
-            op::{Edns, Metadata},
-            rr::{
-                LowerName, RData, Record,
-                rdata::{A, AAAA, MX, NS, SOA},
-            },
-        },
-        server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
-        zone_handler::MessageResponseBuilder,
-    };
-    use std::{future::pending, sync::Arc};
-    use tokio::net::{TcpListener, UdpSocket};
-
-    /// A DNS server whose answer to each question is in its name's first label.
-    struct Zone;
-
-    fn name(text: &str) -> Name {
-        Name::from_ascii(text).unwrap()
-    }
-
-    fn mx(preference: u16, exchange: Name) -> RData {
-        RData::MX(MX::new(preference, exchange))
-    }
-
-    fn odd_host() -> Name {
-        Name::from_labels([&b"a.b"[..], &b"\xff c"[..], &b"example"[..]]).unwrap()
-    }
-
-    fn answer(question: &LowerName, kind: RecordType) -> Result<Vec<RData>, ResponseCode> {
-        let name_text = question.to_string();
-        match (name_text.split('.').next().unwrap(), kind) {
-            ("two", RecordType::MX) => Ok(vec![
-                mx(20, name("B.Backup.example.")),
-                mx(10, name("mx1.example.com.")),
-                mx(20, name("a.backup.example.")),
-            ]),
-            ("null", RecordType::MX) => Ok(vec![mx(0, Name::root())]),
-            ("odd", RecordType::MX) => Ok(vec![mx(1, name("_mx.example.com.")), mx(2, odd_host())]),
-            ("many", RecordType::MX) => Ok((0..200)
-                .map(|n| mx(200 - n, name(&format!("mx{n}.a-rather-long-name.example."))))
-                .collect()),
-            ("v4", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 1))]),
-            ("v6", RecordType::AAAA) => Ok(vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))]),
-            ("gone", _) => Err(ResponseCode::NXDomain),
-            ("broken", _) => Err(ResponseCode::ServFail),
-            ("closed", _) => Err(ResponseCode::Refused),
-            ("silent", _) => Err(ResponseCode::NoError),
-            _ => Ok(vec![]),
-        }
-    }
-
-    #[async_trait::async_trait]
-    impl RequestHandler for Zone {
-        async fn handle_request<R: ResponseHandler, T: Time>(
-            &self,
-            request: &Request,
-            mut out: R,
-        ) -> ResponseInfo {
-            let info = request.request_info().unwrap();
-            let question = info.query;
-            let mut metadata = Metadata::response_from_request(&request.metadata);
-            let owner = question.original().name().clone();
-            let (mut records, mut authority) = (vec![], vec![]);
-            match answer(question.name(), question.query_type()) {
-                Ok(found) => {
-                    records =
-                        found.into_iter().map(|data| Record::from_rdata(owner.clone(), 300, data)).collect();
-                }
-                Err(ResponseCode::NoError) => pending().await,
-                Err(code) => metadata.response_code = code,
-            }
-            if records.is_empty()
-                && matches!(metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
-            {
-                let data = SOA::new(name("ns.example."), name("post.example."), 1, 60, 60, 60, 60);
-                authority.push(Record::from_rdata(name("example."), 60, RData::SOA(data)));
-            }
-            if owner == name("lame.example.") {
-                authority =
-                    vec![Record::from_rdata(name("example."), 60, RData::NS(NS(name("ns.example."))))];
-            }
-            let edns = Edns::new();
-            let builder = MessageResponseBuilder::new(&request.queries, Some(&edns));
-            let response = builder.build(metadata, records.iter(), authority.iter(), [], []);
-            out.send_response(response).await.unwrap()
-        }
-    }
-
-    /// The server on loopback, with UDP and TCP on one port; it ends with the test's runtime.
-    async fn serve() -> SocketAddr {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = tcp.local_addr().unwrap();
-        let udp = UdpSocket::bind(address).await.unwrap();
-        let mut server = Server::new(Zone);
-        server.register_socket(udp);
-        server.register_listener(tcp, Duration::from_secs(5), 16);
-        tokio::spawn(async move { server.block_until_done().await });
-        address
-    }
-
-    fn settings(server: SocketAddr) -> Settings {
-        Settings { servers: vec![server], timeout: Duration::from_secs(2), retries: 1, lookups_at_once: 4 }
-    }
-
-    fn domain(text: &str) -> DomainName {
-        DomainName::from_ascii(text).unwrap()
-    }
-
-    fn show(answer: MxAnswer) -> Vec<String> {
-        let MxAnswer::Records(records) = answer else { panic!("{answer:?}") };
-        records.iter().map(|record| format!("{} {}", record.preference, record.host)).collect()
-    }
-
-    #[tokio::test]
-    async fn records_come_sorted_and_in_lower_case() {
-        let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-        let found = show(lookup.mx(&domain("two.example")).await.unwrap());
-        assert_eq!(found, ["10 mx1.example.com", "20 a.backup.example", "20 b.backup.example"]);
-        assert_eq!(show(lookup.mx(&domain("null.example")).await.unwrap()), ["0 ."]);
-    }
-
-    #[tokio::test]
-    async fn odd_octets_of_a_host_arrive_escaped() {
-        let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-        let found = show(lookup.mx(&domain("odd.example")).await.unwrap());
-        assert_eq!(found, ["1 _mx.example.com", r"2 a\.b.\255\032c.example"]);
-    }
-
-    // The answer does not fit into a UDP message, so this also asks over TCP.
-    #[tokio::test]
-    async fn of_very_many_records_the_preferred_ones_are_kept() {
-        let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-        let found = show(lookup.mx(&domain("many.example")).await.unwrap());
-        assert_eq!(found.len(), MX_RECORDS_MAX);
-        assert_eq!(found[0], "1 mx199.a-rather-long-name.example");
-    }
-
-    #[tokio::test]
-    async fn no_record_and_no_domain_are_answers() {
-        let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-        assert_eq!(lookup.mx(&domain("empty.example")).await, Ok(MxAnswer::NoRecords));
-        assert_eq!(lookup.mx(&domain("gone.example")).await, Ok(MxAnswer::NoSuchDomain));
-        assert_eq!(lookup.has_address(&domain("empty.example")).await, Ok(false));
-        assert_eq!(lookup.has_address(&domain("gone.example")).await, Ok(false));
-        assert_eq!(lookup.has_address(&domain("v4.example")).await, Ok(true));
-        assert_eq!(lookup.has_address(&domain("v6.example")).await, Ok(true));
-    }
-
-    #[tokio::test]
-    async fn failure_and_silence_are_not_answers() {
-        let address = serve().await;
-        let short = Settings { timeout: Duration::from_millis(100), retries: 0, ..settings(address) };
-        let lookup = HickoryLookup::new(&short).unwrap();
-        for text in ["broken.example", "closed.example", "silent.example", "lame.example"] {
-            assert!(lookup.mx(&domain(text)).await.is_err(), "{text}");
-            assert!(lookup.has_address(&domain(text)).await.is_err(), "{text}");
-        }
-        let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let silent = Settings { servers: vec![nobody.local_addr().unwrap()], ..short };
-        let lookup = HickoryLookup::new(&silent).unwrap();
-        assert!(lookup.mx(&domain("two.example")).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn more_questions_than_permits_wait_in_line() {
-        let one = Settings { lookups_at_once: 0, ..settings(serve().await) };
-        let lookup = Arc::new(HickoryLookup::new(&one).unwrap());
-        let asked: Vec<_> = (0..8)
-            .map(|n| {
-                let lookup = Arc::clone(&lookup);
-                tokio::spawn(async move { lookup.mx(&domain(&format!("two.d{n}.example"))).await })
-            })
-            .collect();
-        for answer in asked {
-            assert_eq!(show(answer.await.unwrap().unwrap()).len(), 3);
-        }
-    }
-}
+mod tests;

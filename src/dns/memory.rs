@@ -1,9 +1,13 @@
 //! A [`Lookup`] that answers from memory, for tests and simulation.
 
-use super::{Lookup, MxAnswer, MxHost, MxRecord, Unanswered};
+use super::{
+    Addresses, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxHost, MxRecord, Unanswered,
+    UnansweredKind,
+};
 use crate::name::DomainName;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,6 +15,16 @@ use std::{
 #[derive(Debug, Default)]
 pub struct MemoryLookup {
     domains: Mutex<HashMap<DomainName, Domain>>,
+    names: Mutex<HashMap<DnsName, Node>>,
+}
+
+/// What one name has; a name that was told of exists.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    cname: Option<DnsName>,
+    addresses: Vec<IpAddr>,
+    caa: Vec<CaaRecord>,
+    trouble: Option<Unanswered>,
 }
 
 #[derive(Debug, Default)]
@@ -39,14 +53,73 @@ impl MemoryLookup {
 
     /// From now on, nobody answers for `domain`.
     pub fn silence(&self, domain: &DomainName) {
-        let silent = Unanswered { reason: "no answer in time".into() };
+        let silent = Unanswered::failed("no answer in time");
         self.set_mx(domain, Err(silent.clone()));
         self.set_address(domain, Err(silent));
+    }
+
+    /// From now on, `name` exists and has these addresses and no others.
+    pub fn set_addresses(&self, name: &str, addresses: &[&str]) {
+        let parsed = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        self.at(name, |node| node.addresses = parsed);
+    }
+
+    /// From now on, `name` is a CNAME to `target`.
+    pub fn set_cname(&self, name: &str, target: &str) {
+        self.at(name, |node| node.cname = Some(DnsName::new(target)));
+    }
+
+    /// From now on, `name` exists and has these CAA records, each a tag and a value; an exclamation
+    /// mark in front of the tag stands for the critical flag.
+    pub fn set_caa(&self, name: &str, records: &[(&str, &str)]) {
+        let record = |(tag, value): &(&str, &str)| CaaRecord {
+            critical: tag.starts_with('!'),
+            tag: tag.trim_start_matches('!').to_owned(),
+            value: value.as_bytes().to_vec(),
+        };
+        self.at(name, |node| node.caa = records.iter().map(record).collect());
+    }
+
+    /// From now on, questions about `name` end so.
+    pub fn set_trouble(&self, name: &str, trouble: Option<Unanswered>) {
+        self.at(name, |node| node.trouble = trouble);
+    }
+
+    /// From now on, `name` does not exist.
+    pub fn remove(&self, name: &str) {
+        self.names().remove(&DnsName::new(name));
     }
 
     /// How often the MX records of `domain` were asked for.
     pub fn mx_questions(&self, domain: &DomainName) -> u64 {
         self.domains().get(domain).map_or(0, |domain| domain.mx_questions)
+    }
+
+    fn at(&self, name: &str, change: impl FnOnce(&mut Node)) {
+        change(self.names().entry(DnsName::new(name)).or_default());
+    }
+
+    /// What is at the end of the CNAME records of `name`, and the targets on the way.
+    fn follow(&self, name: &DnsName) -> Result<(Option<Node>, Vec<DnsName>), Unanswered> {
+        let names = self.names();
+        let (mut at, mut chain) = (name, Vec::new());
+        loop {
+            let Some(node) = names.get(at) else { return Ok((None, chain)) };
+            if let Some(trouble) = &node.trouble {
+                return Err(trouble.clone());
+            }
+            let Some(target) = &node.cname else { return Ok((Some(node.clone()), chain)) };
+            if chain.len() == CNAMES_MAX {
+                let reason = format!("too many CNAME records from {name}");
+                return Err(Unanswered { kind: UnansweredKind::TooManyCnames, reason });
+            }
+            chain.push(target.clone());
+            at = target;
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<DnsName, Node>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn domains(&self) -> MutexGuard<'_, HashMap<DomainName, Domain>> {
@@ -65,5 +138,22 @@ impl Lookup for MemoryLookup {
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
         self.domains().get(domain).and_then(|entry| entry.has_address.clone()).unwrap_or(Ok(false))
+    }
+
+    async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
+        let (node, chain) = self.follow(name)?;
+        let mut found = Addresses { chain, exists: node.is_some(), ..Addresses::default() };
+        for address in node.unwrap_or_default().addresses {
+            match address {
+                IpAddr::V4(v4) => found.a.push(v4),
+                IpAddr::V6(v6) => found.aaaa.push(v6),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        let (node, chain) = self.follow(name)?;
+        Ok(CaaAnswer { records: node.unwrap_or_default().caa, chain })
     }
 }

@@ -3,13 +3,22 @@
 //! An answer ("no such domain" among them) and the lack of one are kept apart by the type: what was
 //! [`Unanswered`] never counts as absence (M-14, T-17).
 
+mod bogus;
+mod dns_name;
 mod hickory;
 pub mod memory;
 
+pub use dns_name::DnsName;
 pub use hickory::{HickoryLookup, Unusable};
 
 use crate::name::DomainName;
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+/// CNAME records that are followed from one name. Resolvers give up at about this many, too.
+pub const CNAMES_MAX: usize = 8;
 
 /// Asks DNS. One real implementation (hickory) and one in memory for tests.
 #[async_trait::async_trait]
@@ -27,7 +36,23 @@ pub trait Lookup: Send + Sync {
     /// # Errors
     ///
     /// [`Unanswered`] when no resolver gave an answer in time.
-    async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered>;
+    async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
+        Ok(self.addresses(&domain.into()).await?.iter().next().is_some())
+    }
+
+    /// Where `name` leads: its CNAME records step by step, and every A and AAAA record at their end.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`] when one of the questions was not answered: half of the addresses is no answer.
+    async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered>;
+
+    /// The CAA records at `name`, or where its CNAME records lead (RFC 8659 §3). Does not climb.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`] when one of the questions was not answered.
+    async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered>;
 }
 
 /// How questions are asked.
@@ -63,54 +88,73 @@ pub struct MxRecord {
     pub host: MxHost,
 }
 
-/// A name found in an MX record: lower-case, without the root's dot, not necessarily a host name.
-///
-/// Stranger's text: octets outside printable ASCII are escaped as `\DDD` (RFC 1035 §5.1) when it is
-/// built, so that it can be shown anywhere.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MxHost(Arc<str>);
+/// A name found in an MX record; the root in a null MX.
+pub type MxHost = DnsName;
 
-impl MxHost {
-    /// Takes a name in presentation form; strips one trailing dot and folds case.
-    pub fn new(presentation: &str) -> Self {
-        let text = presentation.strip_suffix('.').unwrap_or(presentation);
-        let mut safe = String::with_capacity(text.len());
-        for octet in text.bytes() {
-            match octet {
-                b'!'..=b'~' => safe.push(octet.to_ascii_lowercase() as char),
-                _ => safe.push_str(&format!("\\{octet:03}")),
-            }
-        }
-        Self(safe.into())
-    }
+/// Where a name leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The A records.
+    pub a: Vec<Ipv4Addr>,
+    /// The AAAA records.
+    pub aaaa: Vec<Ipv6Addr>,
+    /// The targets of the CNAME records that were followed, in order; at most [`CNAMES_MAX`].
+    pub chain: Vec<DnsName>,
+    /// Whether the name at the end of the chain exists, with or without addresses.
+    pub exists: bool,
+}
 
-    /// The name; empty for the root.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether this is the root: a null MX (RFC 7505).
-    pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+impl Addresses {
+    /// Every address, A before AAAA.
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.a.iter().copied().map(IpAddr::V4).chain(self.aaaa.iter().copied().map(IpAddr::V6))
     }
 }
 
-impl fmt::Display for MxHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_root() { "." } else { &self.0 })
-    }
+/// The CAA records that answer for one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaaAnswer {
+    /// The records; none where the name does not exist or has no such records.
+    pub records: Vec<CaaRecord>,
+    /// The targets of the CNAME records that were followed; the records stand at the last one.
+    pub chain: Vec<DnsName>,
 }
 
-impl fmt::Debug for MxHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+/// One CAA record (RFC 8659 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaaRecord {
+    /// Whether an authority that does not know the tag must not issue (flag bit 0).
+    pub critical: bool,
+    /// The property's tag as written; compared without regard to case.
+    pub tag: String,
+    /// The property's value; a stranger's octets.
+    pub value: Vec<u8>,
 }
 
-/// No answer: SERVFAIL, refused, bogus, timed out. Says nothing about the domain.
+/// No answer. Says nothing about the name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer from DNS: {reason}")]
 pub struct Unanswered {
+    /// What sort of silence this is.
+    pub kind: UnansweredKind,
     /// What the resolver met, in its words.
     pub reason: String,
+}
+
+impl Unanswered {
+    /// Silence of no special sort.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { kind: UnansweredKind::Failed, reason: reason.into() }
+    }
+}
+
+/// Sorts of silence, by who can end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnansweredKind {
+    /// SERVFAIL, refused, timed out.
+    Failed,
+    /// The resolver has an answer and withholds it, because its DNSSEC signatures do not hold.
+    Bogus,
+    /// More than [`CNAMES_MAX`] CNAME records one after the other, or a circle of them.
+    TooManyCnames,
 }

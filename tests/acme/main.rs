@@ -17,7 +17,7 @@ use mta_stsd::{
     },
     certificate::{Certificate, ChallengeTable},
     clock::Clock,
-    config::{Acme, AuthoritySettings, Budgets, Directory, ExternalAccount},
+    config::{Acme, AuthoritySettings, Budgets, Directory, ExternalAccount, Preflight},
     name::PolicyHost,
     storage::{MemoryStorage, Storage},
 };
@@ -36,6 +36,7 @@ fn settings(directory: &str, root_file: &Path) -> Acme {
         }],
         tls_alpn_01: true,
         http_01: true,
+        preflight: Preflight::default(),
         orders_at_once: 8,
         order_deadline: Duration::from_secs(120),
         request_timeout: Duration::from_secs(30),

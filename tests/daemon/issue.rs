@@ -32,10 +32,12 @@ impl Rig {
         self.home.write_main(&format!(
             "[listen]\nhttps = [\"127.0.0.1:{https}\"]\nhttp = [\"127.0.0.1:{http}\"]\n\
              [acme]\ndirectory = \"{}\"\nroot_file = \"{}\"\nterms_of_service_agreed = true\n\
-             contact = [\"mailto:postmaster@provider.example\"]\n{}\n",
+             contact = [\"mailto:postmaster@provider.example\"]\n{}\n\
+             [dns]\nservers = [\"{}\"]\n[publish]\naddresses = [\"127.0.0.1\"]\n",
             self.pebble.directory(),
             self.pebble.root_file().display(),
             self.acme,
+            self.pebble.dns(),
         ));
     }
 
@@ -125,6 +127,31 @@ async fn a_tenant_that_cannot_be_validated_delays_nobody_and_says_why() {
     });
     assert!(shown.contains("tried again at"), "{shown}");
     assert_eq!(rig.fetch("blocked.example").exit, 35);
+}
+
+// A-43.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_whose_dns_leads_elsewhere_costs_no_order_and_is_told() {
+    let rig = Rig::start(|_| (), "orders_at_once = 1").await;
+    ["away.example", "meadow.example"].iter().for_each(|domain| rig.tenant(domain));
+    let daemon = rig.home.start();
+    rig.wait_for("meadow.example");
+    let line = daemon.wait_for_log("not_ready");
+    assert!(line.contains("mta-sts.away.example"), "{line}");
+    let shown = String::from_utf8(rig.home.run(&["status", "away.example"]).stdout).unwrap();
+    assert!(shown.contains("A 192.0.2.7 is not ours: remove it or point it here"), "{shown}");
+    assert_eq!(rig.pebble.orders(), 1);
+    assert_eq!(rig.fetch("away.example").exit, 35);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_preflight_the_authority_finds_out() {
+    let rig = Rig::start(|_| (), "preflight = { enabled = false }").await;
+    rig.tenant("away.example");
+    let daemon = rig.home.start();
+    let line = daemon.wait_for_log("certificate not issued");
+    assert!(line.contains("not_validated"), "{line}");
+    assert!(rig.pebble.orders() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

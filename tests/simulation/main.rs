@@ -316,6 +316,7 @@ fn settings() -> config::Acme {
         authorities: vec![config::AuthoritySettings::internal()],
         tls_alpn_01: true,
         http_01: true,
+        preflight: config::Preflight::default(),
         orders_at_once: ORDERS_AT_ONCE,
         order_deadline: ORDER_DEADLINE,
         request_timeout: Duration::from_secs(60),

@@ -1,7 +1,7 @@
 //! A real ACME authority for tests: Pebble from the Debian package, in a folder and on ports of its own.
 //!
-//! Include it with `#[path = "../support/pebble.rs"] mod pebble;`. Every name resolves to 127.0.0.1, so
-//! Pebble looks for challenge answers at the ports it was told. At most 16 orders at once: with
+//! Include it with `#[path = "../support/pebble.rs"] mod pebble;`. Every name resolves to 127.0.0.1 but
+//! those of `away.example`, which lead elsewhere, so Pebble looks for challenge answers at the ports it was told. At most 16 orders at once: with
 //! hundreds, Pebble 2.4 deadlocks.
 
 #![allow(dead_code, reason = "each test program uses its part")]
@@ -19,7 +19,7 @@ use hickory_server::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -94,6 +94,11 @@ impl Pebble {
     /// The directory URL.
     pub fn directory(&self) -> String {
         format!("https://127.0.0.1:{}/dir", self.port)
+    }
+
+    /// The DNS server that it asks.
+    pub fn dns(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.dns_port))
     }
 
     /// PEM of the root that vouches for the directory; not the root of what Pebble issues.
@@ -245,9 +250,13 @@ impl RequestHandler for Loopback {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
         let asked = request.request_info().unwrap().query;
-        let address = (asked.query_type() == RecordType::A).then(|| {
-            Record::from_rdata(asked.original().name().clone(), 60, RData::A(A(Ipv4Addr::LOCALHOST)))
-        });
+        let name = asked.original().name().clone();
+        let at = match name.to_string().ends_with("away.example.") {
+            true => Ipv4Addr::new(192, 0, 2, 7),
+            false => Ipv4Addr::LOCALHOST,
+        };
+        let is_address = asked.query_type() == RecordType::A;
+        let address = is_address.then(|| Record::from_rdata(name, 60, RData::A(A(at))));
         let answer = MessageResponseBuilder::new(&request.queries, None);
         response.send_response(answer.build(metadata, &address, [], [], [])).await.unwrap()
     }

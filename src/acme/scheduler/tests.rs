@@ -105,6 +105,7 @@ fn settings(orders_at_once: usize) -> config::Acme {
         authorities: vec![config::AuthoritySettings::internal()],
         tls_alpn_01: true,
         http_01: true,
+        preflight: config::Preflight::default(),
         orders_at_once,
         order_deadline: DEADLINE,
         request_timeout: MINUTE,

@@ -98,6 +98,7 @@ fn the_defaults_in_the_example_are_those_of_the_program() {
         (m.internal_lifetime, m.tls_alpn_01, m.http_01)
     );
     assert_eq!(e.requests_per_second, m.requests_per_second);
+    assert_eq!(e.preflight, m.preflight);
     let ([e], [m]) = (&e.authorities[..], &m.authorities[..]) else { panic!("{e:?} {m:?}") };
     assert_eq!((&e.contact, e.terms_of_service_agreed), (&m.contact, m.terms_of_service_agreed));
 }

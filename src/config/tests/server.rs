@@ -94,6 +94,14 @@ fn the_servers_part_is_checked_key_by_key() {
             ],
         ),
         (
+            "[acme]\ndirectory = \"internal\"\npreflight = { enable = true, addresses = [\"auto\", \"x\"] }\n"
+                .to_owned(),
+            &[
+                "3:15: the key \"enable\" is not known in acme.preflight; did you mean enabled?",
+                "3:51: \"x\" is not an IP address; write it as \"192.0.2.1\" or \"2001:db8::1\", or write \"auto\"",
+            ],
+        ),
+        (
             "[limits]\nconnections = -1\nheader_bytes = 1\nhttp2_streams = 1.5\n".to_owned(),
             &[
                 "2:15: connections is out of range; write a number from 16 to 1000000",

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::{Publish, Tenant, TenantId},
     cross_check::{DomainStatus, FindingCode},
-    dns::memory::MemoryLookup,
+    dns::{Addresses, CaaAnswer, DnsName, memory::MemoryLookup},
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::MemoryStorage,
 };
@@ -219,8 +219,11 @@ impl Lookup for SlowLookup {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Ok(MxAnswer::NoSuchDomain)
     }
-    async fn has_address(&self, _: &DomainName) -> Result<bool, Unanswered> {
-        Ok(false)
+    async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
+        Ok(Addresses::default())
+    }
+    async fn caa(&self, _: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        Ok(CaaAnswer::default())
     }
 }
 
