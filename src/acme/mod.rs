@@ -9,6 +9,7 @@ mod books;
 mod budget;
 mod calendar;
 pub mod client;
+mod forecast;
 pub mod internal;
 mod jitter;
 mod ledger;
@@ -23,6 +24,7 @@ mod status;
 mod transport;
 
 pub use client::AcmeAuthority;
+pub use forecast::Forecast;
 pub use internal::InternalAuthority;
 pub use order::{Readiness, Reading};
 pub use scheduler::{Scheduler, SchedulerHandle, SchedulerParts};

@@ -117,7 +117,8 @@ impl Scheduler {
     /// A scheduler that has not begun; [`Self::run`] it once.
     pub fn new(parts: SchedulerParts) -> Self {
         let notice = parts.snapshot.subscribe();
-        let (handle, commands) = SchedulerHandle::new(Arc::clone(&parts.storage));
+        let (handle, commands) =
+            SchedulerHandle::new(Arc::clone(&parts.storage), parts.settings.budgets.account);
         let workshop = Workshop {
             certificates: parts.certificates,
             challenges: parts.challenges,
