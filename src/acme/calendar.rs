@@ -240,3 +240,6 @@ pub fn settings_of(tenant: &str, policy_id: &str, acme: &str) -> String {
 fn after(moment: Timestamp, length: Duration) -> Timestamp {
     moment.saturating_add(length).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

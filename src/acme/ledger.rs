@@ -84,7 +84,8 @@ impl Ledger {
         }
         // Whether there is a failure to pay for, the authority decides.
         changed.truncate(paid);
-        row.placed_at = Some(now);
+        // Should it never end, whoever waits comes before it at the next start.
+        (row.placed_at, row.next_at) = (Some(now), row.next_at.max(now));
         self.storage.save_schedule(std::slice::from_ref(row), &changed).await?;
         Ok(Payment::Paid)
     }

@@ -10,6 +10,7 @@ mod budget;
 pub mod caa;
 mod calendar;
 pub mod client;
+mod forecast;
 pub mod internal;
 mod jitter;
 mod ledger;
@@ -27,6 +28,7 @@ mod status;
 mod transport;
 
 pub use client::AcmeAuthority;
+pub use forecast::Forecast;
 pub use internal::InternalAuthority;
 pub use order::{Readiness, Reading};
 pub use preflight::DnsPreflight;

@@ -59,6 +59,9 @@ const ASKS_AT_ONCE: usize = 4;
 /// Hosts that left and are forgotten in one go.
 const FORGOTTEN_AT_ONCE: usize = 100;
 
+/// Renewals that cannot be paid for, behind which one is looked for that needs not be.
+const LOOKED_THROUGH: usize = 32;
+
 /// What a [`Scheduler`] works with.
 pub struct SchedulerParts {
     /// What is desired.
@@ -114,7 +117,8 @@ impl Scheduler {
     /// A scheduler that has not begun; [`Self::run`] it once.
     pub fn new(parts: SchedulerParts) -> Self {
         let notice = parts.snapshot.subscribe();
-        let (handle, commands) = SchedulerHandle::new(Arc::clone(&parts.storage));
+        let (handle, commands) =
+            SchedulerHandle::new(Arc::clone(&parts.storage), parts.settings.budgets.account);
         let workshop = Workshop {
             certificates: parts.certificates,
             challenges: parts.challenges,
@@ -203,7 +207,7 @@ impl Scheduler {
             wait = (wait * 2).min(PERIOD);
         }
         let books = self.workshop.status.read();
-        info!(held = books.held.len(), failing = books.failures.len(), "schedule read from the store");
+        info!(held = books.held.len(), failing = books.failures.len(), "certificates read from the store");
     }
 
     async fn load_pauses(&self, now: Timestamp) -> Result<(), StorageError> {
@@ -256,12 +260,12 @@ impl Scheduler {
         let storage = Arc::clone(&self.workshop.storage);
         let orders = self.orders_under_way();
         let room = |busy: usize, at_once: usize| if busy < at_once { at_once } else { 0 };
-        let (most, busy) = (self.orders_at_once, self.running.len());
-        let asks = busy - orders;
+        let (most, asks) = (self.orders_at_once, self.running.len() - orders);
+        let busy = &self.running.values().map(|job| job.row.host.clone()).collect();
         self.renewals.refill(&*storage, now, room(orders, most), busy).await?;
         self.newcomers.refill(&*storage, now, room(orders, most), busy).await?;
         self.asks.refill(&*storage, now, room(asks, ASKS_AT_ONCE), busy).await?;
-        self.leavers.refill(&*storage, now, FORGOTTEN_AT_ONCE, 0).await?;
+        self.leavers.refill(&*storage, now, FORGOTTEN_AT_ONCE, busy).await?;
         let wakes: Vec<_> = self.lanes().into_iter().filter_map(|lane| lane.due_again).collect();
         wakes.into_iter().for_each(|at| self.look_again_at(at));
 
@@ -316,6 +320,10 @@ impl Scheduler {
                         self.look_again_at(until);
                         let lane = if next == Next::Renew { &mut self.renewals } else { &mut self.newcomers };
                         lane.queue.insert(skipped, row);
+                        // What holds back one newcomer holds back all; a renewal may be excepted.
+                        if next == Next::First || skipped >= LOOKED_THROUGH {
+                            break;
+                        }
                         skipped += 1;
                     }
                 }

@@ -103,6 +103,11 @@ impl Dns {
         Self(vec![(after(start, hours(from * 24)), after(start, hours(until * 24)))])
     }
 
+    /// Broken from `moment` on, for good.
+    pub fn broken_from(moment: Timestamp) -> Self {
+        Self(vec![(moment, Timestamp::MAX)])
+    }
+
     pub fn is_broken(&self, now: Timestamp) -> bool {
         self.0.iter().any(|(from, until)| *from <= now && now < *until)
     }

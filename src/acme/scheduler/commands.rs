@@ -2,10 +2,12 @@
 
 use super::Scheduler;
 use crate::{
-    acme::calendar,
+    acme::{calendar, forecast::Forecast},
+    config::Allowance,
     name::PolicyHost,
     storage::{Next, ScheduleStorage, Scheduled, StorageError},
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
@@ -18,7 +20,11 @@ const WAITING: usize = 16;
 pub struct SchedulerHandle {
     commands: mpsc::Sender<Command>,
     storage: Arc<dyn ScheduleStorage>,
+    account: Allowance,
 }
+
+/// Rows read in one go.
+const PAGE: usize = 1_000;
 
 /// What to do for which host, and whom to tell whether it was done.
 pub(super) struct Command {
@@ -34,9 +40,12 @@ enum What {
 }
 
 impl SchedulerHandle {
-    pub(super) fn new(storage: Arc<dyn ScheduleStorage>) -> (Self, mpsc::Receiver<Command>) {
+    pub(super) fn new(
+        storage: Arc<dyn ScheduleStorage>,
+        account: Allowance,
+    ) -> (Self, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(WAITING);
-        (Self { commands, storage }, receiver)
+        (Self { commands, storage, account }, receiver)
     }
 
     /// Makes the certificate of `host` due at once, whatever was planned or went wrong; budgets and
@@ -77,6 +86,24 @@ impl SchedulerHandle {
         limit: usize,
     ) -> Result<Vec<Scheduled>, StorageError> {
         self.storage.schedule_after(after, limit).await
+    }
+
+    /// What will be done in the day after `now`, and how long the queue takes at the present budgets.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the store cannot say.
+    pub async fn forecast(&self, now: Timestamp) -> Result<Forecast, StorageError> {
+        let mut forecast = Forecast::new(self.account, now);
+        let mut after = None;
+        loop {
+            let page = self.page(after.as_ref(), PAGE).await?;
+            page.iter().for_each(|row| forecast.count(row));
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.host.clone()),
+                _ => return Ok(forecast),
+            }
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! What is due of one sort, pulled from the store a batch at a time.
 
-use crate::storage::{Next, ScheduleStorage, Scheduled, StorageError};
+use crate::{
+    name::PolicyHost,
+    storage::{Next, ScheduleStorage, Scheduled, StorageError},
+};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// Rows pulled for each job at once, so that a bulk import is not asked for anew at every job's end.
 const PULLED_AHEAD: usize = 16;
 
 /// A batch older than this is pulled anew when more became due: who is small comes before who was
 /// there, but no sooner than this.
-const STALE: SignedDuration = SignedDuration::from_mins(10);
+const STALE: SignedDuration = SignedDuration::from_hours(1);
 
 pub struct Lane {
     pub next: Next,
@@ -41,23 +44,24 @@ impl Lane {
         }
     }
 
-    /// Asks the store where there may be something new, and there is room for `at_once` jobs. `busy`
-    /// rows are under way and still look due.
+    /// Asks the store where there may be something new, and there is room for `at_once` jobs. The rows of
+    /// `busy` hosts still look due and will look different when their jobs end: they are left out.
     pub async fn refill(
         &mut self,
         storage: &dyn ScheduleStorage,
         now: Timestamp,
         at_once: usize,
-        busy: usize,
+        busy: &HashSet<PolicyHost>,
     ) -> Result<(), StorageError> {
         self.more |= self.due_again.take_if(|at| *at <= now).is_some();
         let is_stale = now.duration_since(self.pulled_at) > STALE;
         if !self.more || at_once == 0 || !(self.queue.is_empty() || is_stale) {
             return Ok(());
         }
-        let limit = at_once * PULLED_AHEAD + busy;
-        self.queue = storage.due(self.next, now, limit).await?.into();
-        self.more = self.queue.len() == limit;
+        let limit = at_once * PULLED_AHEAD + busy.len();
+        let due = storage.due(self.next, now, limit).await?;
+        self.more = due.len() == limit;
+        self.queue = due.into_iter().filter(|row| !busy.contains(&row.host)).collect();
         self.due_again = storage.next_due(self.next, now).await?;
         self.pulled_at = now;
         Ok(())

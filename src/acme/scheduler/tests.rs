@@ -375,3 +375,72 @@ async fn a_finished_order_is_stored_on_stop_and_a_hanging_one_is_dropped() {
     let row = world.storage.scheduled(&host("hangs")).await.unwrap().unwrap();
     assert_eq!(row.failures, None, "being stopped is no failure");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_is_renewed_at_once_when_the_operator_says_so() {
+    let world = World::new(&["a"], |_| good());
+    let scheduler = world.scheduler(4);
+    let handle = scheduler.handle();
+    let _running = Running::of(scheduler);
+    sleep(MINUTE).await;
+    assert!(handle.renew_now(&host("a")).await);
+    assert!(!handle.renew_now(&host("stranger")).await && !handle.unpark(&host("a")).await);
+    sleep(MINUTE).await;
+    assert_eq!(world.orders(["a"]), [2]);
+    let forecast = handle.forecast(world.clock.now()).await.unwrap();
+    assert_eq!((forecast.first_waiting, forecast.renewals), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_host_is_left_alone_until_its_policy_changes_or_the_operator_says_so() {
+    let refused = |detail| IssueError::Refused { detail };
+    let world = World::new(&["a"], move |_| fails(refused));
+    let scheduler = world.scheduler(4);
+    let handle = scheduler.handle();
+    let _running = Running::of(scheduler);
+    sleep(30 * DAY).await;
+    assert_eq!(world.orders(["a"]), [1]);
+    world.snapshot.replace(desired(2, &["a", "b"]));
+    sleep(MINUTE).await;
+    assert_eq!(world.orders(["a"]), [1], "another host's edit is not its own");
+    assert!(handle.unpark(&host("a")).await);
+    sleep(MINUTE).await;
+    assert_eq!(world.orders(["a"]), [2]);
+}
+
+/// Says no until told otherwise.
+struct Says(Mutex<bool>);
+
+#[async_trait::async_trait]
+impl Readiness for Says {
+    async fn examine(
+        &self,
+        _: &PolicyHost,
+        _: Option<&crate::acme::authority::CaaIdentity>,
+    ) -> Result<(), IssueError> {
+        match *self.0.lock().unwrap() {
+            true => Ok(()),
+            false => Err(IssueError::NotReady { detail: "AAAA 2001:db8::7 is not ours".to_owned() }),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_not_ready_costs_no_order_and_resumes_by_itself() {
+    let world = World::new(&["a"], |_| good());
+    let says = Arc::new(Says(Mutex::new(false)));
+    let mut scheduler = world.scheduler(4);
+    scheduler.workshop.readiness = Some(says.clone());
+    let running = Running::of(scheduler);
+    sleep(10 * DAY).await;
+    assert_eq!(world.orders(["a"]), [0]);
+    let failure = running.status.of(&host("a")).last_failure.unwrap();
+    assert_eq!(
+        (failure.kind.as_str(), failure.detail.as_str()),
+        ("not_ready", "AAAA 2001:db8::7 is not ours")
+    );
+    *says.0.lock().unwrap() = true;
+    sleep(2 * DAY).await;
+    assert!(world.serves("a").await);
+    assert_eq!(world.orders(["a"]), [1]);
+}

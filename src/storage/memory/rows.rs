@@ -10,7 +10,8 @@ use std::{
 
 #[derive(Default)]
 pub(super) struct Rows {
-    rows: BTreeMap<PolicyHost, Scheduled>,
+    rows: HashMap<PolicyHost, Scheduled>,
+    hosts: BTreeSet<PolicyHost>,
     due: BTreeMap<(Next, Timestamp), BTreeSet<PolicyHost>>,
 }
 
@@ -20,26 +21,34 @@ impl Rows {
     }
 
     pub fn save(&mut self, row: &Scheduled) {
-        self.remove(&row.host);
+        if let Some(old) = self.rows.get(&row.host) {
+            let key = (old.next, old.next_at);
+            self.is_not_due(&row.host, key);
+        }
         self.due.entry((row.next, row.next_at)).or_default().insert(row.host.clone());
-        self.rows.insert(row.host.clone(), row.clone());
+        if self.rows.insert(row.host.clone(), row.clone()).is_none() {
+            self.hosts.insert(row.host.clone());
+        }
     }
 
     pub fn remove(&mut self, host: &PolicyHost) {
         let Some(old) = self.rows.remove(host) else { return };
-        let key = (old.next, old.next_at);
-        if let Some(hosts) = self.due.get_mut(&key) {
-            hosts.remove(host);
-            if hosts.is_empty() {
-                self.due.remove(&key);
-            }
+        self.hosts.remove(host);
+        self.is_not_due(host, (old.next, old.next_at));
+    }
+
+    fn is_not_due(&mut self, host: &PolicyHost, key: (Next, Timestamp)) {
+        let Some(hosts) = self.due.get_mut(&key) else { return };
+        hosts.remove(host);
+        if hosts.is_empty() {
+            self.due.remove(&key);
         }
     }
 
     pub fn after(&self, after: Option<&PolicyHost>, limit: usize) -> Vec<Scheduled> {
         let begin = after.map_or(Unbounded, Excluded);
-        let page = self.rows.range::<PolicyHost, _>((begin, Unbounded)).take(limit);
-        page.map(|(_, row)| row.clone()).collect()
+        let page = self.hosts.range::<PolicyHost, _>((begin, Unbounded)).take(limit);
+        page.filter_map(|host| self.rows.get(host)).cloned().collect()
     }
 
     pub fn due(&self, next: Next, now: Timestamp, limit: usize) -> Vec<Scheduled> {
