@@ -4,9 +4,7 @@
 
 mod rows;
 
-use super::{
-    Budget, FindingRow, Held, Next, OrderFailures, ScheduleStorage, Scheduled, Storage, StorageError,
-};
+use super::{Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, Storage, StorageError};
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     name::{DomainName, PolicyHost},
@@ -36,7 +34,6 @@ pub struct MemoryStorage {
 struct Kept {
     certificates: HashMap<PolicyHost, Certificate>,
     credentials: HashMap<String, Zeroizing<Vec<u8>>>,
-    failures: HashMap<PolicyHost, OrderFailures>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
     schedule: Rows,
     budgets: HashMap<String, Timestamp>,
@@ -105,10 +102,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
-        let mut kept = self.write()?;
-        kept.failures.remove(&certificate.host);
-        kept.certificates.insert(certificate.host.clone(), certificate.clone());
-        Ok(())
+        self.save_issued(certificate, &Scheduled::holding(certificate)).await
     }
 
     async fn held(&self) -> Result<Vec<Held>, StorageError> {
@@ -125,18 +119,8 @@ impl Storage for MemoryStorage {
         let mut kept = self.write()?;
         for host in hosts {
             kept.certificates.remove(host);
-            kept.failures.remove(host);
             kept.schedule.remove(host);
         }
-        Ok(())
-    }
-
-    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
-        Ok(self.read()?.failures.values().cloned().collect())
-    }
-
-    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError> {
-        self.write()?.failures.insert(failures.host.clone(), failures.clone());
         Ok(())
     }
 

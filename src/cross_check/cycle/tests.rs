@@ -7,7 +7,7 @@ use crate::{
     cross_check::{DomainStatus, FindingCode},
     dns::memory::MemoryLookup,
     policy::{MaxAge, Mode, MxPattern, Policy},
-    storage::{FindingRow, Held, OrderFailures},
+    storage::{FindingRow, Held},
 };
 use jiff::Timestamp;
 use std::{
@@ -62,12 +62,6 @@ impl Storage for Findings {
         unimplemented!("findings only")
     }
     async fn remove_certificates(&self, _: &[PolicyHost]) -> Result<(), StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn save_failures(&self, _: &OrderFailures) -> Result<(), StorageError> {
         unimplemented!("findings only")
     }
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {
