@@ -261,7 +261,7 @@ impl Scheduler {
         let orders = self.orders_under_way();
         let room = |busy: usize, at_once: usize| if busy < at_once { at_once } else { 0 };
         let (most, asks) = (self.orders_at_once, self.running.len() - orders);
-        let busy = &self.running.values().map(|job| job.row.host.clone()).collect();
+        let busy = &self.running;
         self.renewals.refill(&*storage, now, room(orders, most), busy).await?;
         self.newcomers.refill(&*storage, now, room(orders, most), busy).await?;
         self.asks.refill(&*storage, now, room(asks, ASKS_AT_ONCE), busy).await?;
