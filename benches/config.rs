@@ -1,9 +1,10 @@
 //! From files to snapshot, for 100,000 tenants: at start, and after one edit.
 //!
-//! The aim (`docs` and README quote what is measured): one domain changed among 100,000 is reloaded
-//! in less than 100 ms.
+//! The aim: one domain changed among 100,000 is reloaded in less than 100 ms.
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
 use mta_stsd::{clock::Clock, reload::Reloader, snapshot::SharedSnapshot};
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -29,6 +30,20 @@ fn drop_in(number: usize, version: usize) -> String {
     text
 }
 
+/// Measures the start, and hands out a reloader that has started.
+fn started(group: &mut BenchmarkGroup<'_, WallTime>, folder: &Path) -> Reloader {
+    group.bench_function("start", |b| {
+        b.iter_batched_ref(
+            || reloader(folder),
+            |reloader| reloader.first().expect("good").1.generation,
+            BatchSize::PerIteration,
+        );
+    });
+    let mut running = reloader(folder);
+    running.first().expect("good");
+    running
+}
+
 fn drop_ins(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let main = "tenants = \"d/*.toml\"\n[acme]\ndirectory = \"internal\"\n";
@@ -44,15 +59,7 @@ fn drop_ins(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("100,000 tenants in 1,000 drop-ins");
     group.sample_size(10);
-    group.bench_function("start", |b| {
-        b.iter_batched_ref(
-            || reloader(folder.path()),
-            |reloader| reloader.first().expect("good").1.generation,
-            BatchSize::PerIteration,
-        );
-    });
-    let mut running = reloader(folder.path());
-    running.first().expect("good");
+    let mut running = started(&mut group, folder.path());
     let mut version = 0;
     group.bench_function("one file changed", |b| {
         b.iter_batched(
@@ -82,15 +89,7 @@ fn list(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("100,000 domains in one list");
     group.sample_size(10);
-    group.bench_function("start", |b| {
-        b.iter_batched_ref(
-            || reloader(folder.path()),
-            |reloader| reloader.first().expect("good").1.generation,
-            BatchSize::PerIteration,
-        );
-    });
-    let mut running = reloader(folder.path());
-    running.first().expect("good");
+    let mut running = started(&mut group, folder.path());
     let mut version = 0;
     group.bench_function("one domain changed", |b| {
         b.iter_batched(

@@ -17,7 +17,7 @@
 //! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
 //! | 3 | [`snapshot`] |
 //! | 2 | [`config`], [`storage`] |
-//! | 1 | [`policy`], [`dns`], [`certificate`], [`cadence`] |
+//! | 1 | [`policy`], [`dns`], [`certificate`] |
 //! | 0 | [`name`], [`clock`], [`listening`], [`logging`] |
 //!
 //! A room may import only rooms on lower floors; `tests/architecture.rs` keeps it so.
@@ -36,7 +36,6 @@ pub mod listening;
 pub mod logging;
 pub mod name;
 // Floor 1
-pub mod cadence;
 pub mod certificate;
 pub mod dns;
 pub mod policy;

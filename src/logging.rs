@@ -12,6 +12,7 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer,
     field::MakeExt,
+    filter::LevelFilter,
     fmt::{MakeWriter, format},
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -36,7 +37,12 @@ pub enum Format {
 ///
 /// [`LoggingError`] when `level` makes no sense, or when logging was turned on before.
 pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(level).map_err(|e| LoggingError::Level(level.to_owned(), e))?;
+    // A bare word that is no level would pass for a target, and nothing else would be logged.
+    if level.split(',').any(|part| !part.contains(['=', '[']) && part.trim().parse::<LevelFilter>().is_err())
+    {
+        return Err(LoggingError::Level(level.to_owned(), None));
+    }
+    let filter = EnvFilter::try_new(level).map_err(|e| LoggingError::Level(level.to_owned(), Some(e)))?;
     let lines = lines(format, io::stderr, io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().map_err(|_| LoggingError::Twice)
 }
@@ -46,7 +52,7 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
 pub enum LoggingError {
     /// The level is neither a level nor a list of directives.
     #[error("log level {0:?} is neither error, warn, info, debug or trace, nor a list of target=level")]
-    Level(String, #[source] tracing_subscriber::filter::ParseError),
+    Level(String, #[source] Option<tracing_subscriber::filter::ParseError>),
     /// Something else logs already.
     #[error("the log was turned on twice")]
     Twice,
@@ -177,7 +183,9 @@ mod tests {
 
     #[test]
     fn a_level_that_makes_no_sense_is_refused() {
-        assert!(matches!(init(Format::Text, "loud=very=much"), Err(LoggingError::Level(..))));
+        for level in ["loud=very=much", "loud", "verbose", "info,mta_stsd::acme"] {
+            assert!(matches!(init(Format::Text, level), Err(LoggingError::Level(..))), "{level:?}");
+        }
     }
 
     #[test]

@@ -31,7 +31,9 @@ fn the_unit_and_the_image_start_the_daemon_the_same_way() {
     assert_eq!(unit("ExecStart"), format!("{path} serve"));
     assert_eq!(image("ENTRYPOINT"), format!("[{path:?}]"));
     assert_eq!(image("CMD"), "[\"serve\"]");
-    assert!(IMAGE.contains(&format!("target/dist/{} {path}\n", binary())), "the binary is where it is run");
+    let copied =
+        format!("cp target/dist/{} /image{}/ ", binary(), Path::new(&path).parent().unwrap().display());
+    assert!(IMAGE.contains(&copied) && IMAGE.contains("/image/ /\n"), "the binary is where it is run");
 }
 
 #[test]
@@ -66,8 +68,15 @@ fn the_image_is_built_with_the_compiler_and_the_profile_of_the_tree() {
 #[test]
 fn systemd_waits_for_the_drain_and_does_not_repeat_a_refused_start() {
     let wait: u32 = unit("TimeoutStopSec").parse().unwrap();
-    assert!(wait > 15, "limits.drain_timeout is 15 s by default");
+    assert!(wait > 15 + 5 + 5, "limits.drain_timeout (15 s by default), then the parts, then the store");
+    assert_eq!(
+        unit("StartLimitIntervalSec"),
+        "0",
+        "a disk that comes late must not end the service for good"
+    );
     assert_eq!(unit("Type"), "notify-reload");
+    // An older systemd ignores that one and keeps the one before it.
+    assert!(UNIT.contains("\nType=notify\nType=notify-reload\n"));
     assert_eq!(unit("RestartPreventExitStatus"), "64 78");
 }
 

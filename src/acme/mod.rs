@@ -18,8 +18,10 @@ mod order;
 mod problem;
 mod reconcile;
 mod renewal;
+mod renewal_info;
 mod retry;
 mod scheduler;
+mod signed;
 mod status;
 mod transport;
 

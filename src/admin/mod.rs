@@ -6,5 +6,5 @@ mod status;
 
 pub use server::{AdminServer, Sources};
 pub use status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadReport, Summary,
+    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };

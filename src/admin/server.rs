@@ -1,7 +1,7 @@
 //! The status socket: a unix socket of mode 0600 that answers `GET /status.json`.
 
 use super::status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadReport, Summary,
+    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };
 use crate::{
     acme::AcmeStatus,
@@ -140,12 +140,10 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
             troubled.push((host, hosted));
         }
     }
-    let mut chosen = match domain {
+    let mut chosen = match domain.map(PolicyHost::of) {
         None => troubled,
-        Some(domain) => snapshot
-            .iter()
-            .filter(|(host, _)| PolicyHost::of(domain).is_ok_and(|wanted| wanted == **host))
-            .collect(),
+        Some(Ok(host)) => snapshot.find_host(host.as_str()).into_iter().collect(),
+        Some(Err(_)) => Vec::new(),
     };
     chosen.sort_by_key(|(host, _)| *host);
     let omitted = chosen.len().saturating_sub(Overview::DOMAINS_MAX);
@@ -153,7 +151,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
     Overview {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
-        reload: reload_report(&sources.reload),
+        reload: reload_summary(&sources.reload),
         troubles: troubles(&sources.acme),
         domains: chosen.into_iter().map(|(host, hosted)| report(sources, snapshot, host, hosted)).collect(),
         domains_omitted: omitted,
@@ -170,7 +168,7 @@ fn troubles(acme: &AcmeStatus) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(pause) = &overview.pause {
-        troubles.push(format!("no orders until {}: {}", pause.until, pause.detail));
+        troubles.push(format!("no orders until {}: {}", whole_seconds(pause.until), pause.detail));
     }
     if let Some(trouble) = &overview.storage_trouble {
         troubles.push(format!("no orders while the store cannot be written: {trouble}"));
@@ -181,14 +179,21 @@ fn troubles(acme: &AcmeStatus) -> Vec<String> {
     troubles
 }
 
-fn reload_report(reload: &ReloadStatus) -> ReloadReport {
+fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
     let state = reload.load();
     let refused = state.faults.iter().filter(|fault| fault.holds_back());
-    ReloadReport {
-        served_since: state.since,
+    ReloadSummary {
+        served_since: state.since.map(whole_seconds),
+        server_refused: state.server_refused,
+        tenants_refused: state.refused.clone(),
         refused: refused.map(|fault| fault.render(false) + "\n").collect(),
         needs_restart: state.needs_restart.clone(),
     }
+}
+
+/// People and their scripts read these times; nobody is helped by fractions.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &HostedPolicy) -> DomainReport {
@@ -202,12 +207,15 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
         policy_id: hosted.policy.id().to_string(),
         policy: String::from_utf8_lossy(hosted.policy.body()).into_owned(),
         records: records_to_publish(host, hosted, snapshot.publish()),
-        certificate: held.map(|(not_after, renew_at)| CertificateStatus { not_after, renew_at }),
+        certificate: held.map(|(not_after, renew_at)| CertificateStatus {
+            not_after: whole_seconds(not_after),
+            renew_at: whole_seconds(renew_at),
+        }),
         failure: certificate.last_failure.map(|failure| FailureReport {
             kind: failure.kind,
             detail: failure.detail,
             attempts: failure.attempts,
-            retry_at: failure.retry_at,
+            retry_at: whole_seconds(failure.retry_at),
         }),
         ordering: certificate.in_flight,
         findings: checked
@@ -217,11 +225,11 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
                 code: known.finding.code.as_str().to_owned(),
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy(&domain),
-                since: known.since,
+                since: whole_seconds(known.since),
             })
             .collect(),
-        checked_at: checked.checked_at,
-        answered_at: checked.answered_at,
+        checked_at: checked.checked_at.map(whole_seconds),
+        answered_at: checked.answered_at.map(whole_seconds),
         domain: domain.to_string(),
     }
 }

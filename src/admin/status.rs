@@ -13,7 +13,7 @@ pub struct Overview {
     /// Counts over everything served.
     pub summary: Summary,
     /// How the last reload went.
-    pub reload: ReloadReport,
+    pub reload: ReloadSummary,
     /// Trouble of ours that holds back every order; empty when there is none.
     pub troubles: Vec<String>,
     /// The domain asked for; or, without one, those that need attention (all of them in a small
@@ -51,9 +51,15 @@ pub struct Summary {
 
 /// How the last reload went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadReport {
+pub struct ReloadSummary {
     /// When what is served was put there.
     pub served_since: Option<Timestamp>,
+    /// Whether the server's part of the files is refused, so that nothing of the edit is applied.
+    #[serde(default)]
+    pub server_refused: bool,
+    /// The tenants that are not served as written, at most a hundred of them.
+    #[serde(default)]
+    pub tenants_refused: Vec<String>,
     /// The faults of the refused edit, as `check` prints them; empty when nothing was refused.
     pub refused: String,
     /// Keys whose change waits for a restart.

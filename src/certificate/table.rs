@@ -52,13 +52,14 @@ impl CertificateTable {
     ///
     /// # Errors
     ///
-    /// [`SourceError`] when the store cannot be read or holds what cannot be parsed. Errors are not
+    /// [`SourceError`] when the store cannot be read, or holds what cannot be parsed or is another
+    /// host's. Errors are not
     /// remembered: the next handshake asks again.
     pub async fn get(&self, host: &PolicyHost) -> Result<Option<Arc<CertifiedKey>>, SourceError> {
         self.parsed
             .get_or_insert_async(host, async {
                 match self.source.certificate(host).await? {
-                    Some(certificate) => self.parse(&certificate).map(Some),
+                    Some(certificate) => self.shared(certificate.certified_key_of_kept()).map(Some),
                     None => Ok(None),
                 }
             })
@@ -71,7 +72,7 @@ impl CertificateTable {
     ///
     /// [`SourceError`] when its key cannot be parsed; a verified certificate's can.
     pub fn publish(&self, certificate: &Certificate) -> Result<(), SourceError> {
-        let parsed = self.parse(certificate)?;
+        let parsed = self.shared(certificate.certified_key())?;
         self.parsed.insert(certificate.host.clone(), Some(parsed));
         Ok(())
     }
@@ -81,8 +82,8 @@ impl CertificateTable {
         self.parsed.remove(host);
     }
 
-    fn parse(&self, certificate: &Certificate) -> Result<Arc<CertifiedKey>, SourceError> {
-        let mut parsed = certificate.certified_key().map_err(|e: RejectedChain| SourceError(e.into()))?;
+    fn shared(&self, parsed: Result<CertifiedKey, RejectedChain>) -> Result<Arc<CertifiedKey>, SourceError> {
+        let mut parsed = parsed.map_err(|rejected| SourceError(rejected.into()))?;
         for issuer in parsed.cert.iter_mut().skip(1) {
             *issuer = self.intermediates.shared(issuer);
         }
@@ -170,9 +171,11 @@ mod tests {
 
     fn certificate(n: usize) -> Certificate {
         let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new([host(n).as_str().to_owned()]).unwrap();
+        let leaf = leaf.self_signed(&key).unwrap();
         Certificate {
             host: host(n),
-            chain: vec![vec![n as u8; 900].into(), vec![0x30; 700].into()],
+            chain: vec![leaf.into(), vec![0x30; 700].into()],
             key: PrivateKey::from_pkcs8(key.serialize_der()),
             validity: Validity { not_before: jiff::Timestamp::MIN, not_after: jiff::Timestamp::MAX },
             authority: "internal".to_owned(),
@@ -233,6 +236,20 @@ mod tests {
         assert!(table.get(&host(1)).await.is_err());
         assert!(table.publish(&broken).is_err());
         assert!(table.get(&host(2)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn another_hosts_certificate_is_not_served_whatever_the_store_says() {
+        let (own, other) = (certificate(1), certificate(2));
+        let wrong_row = Certificate { host: host(1), ..other.clone() };
+        let wrong_chain = Certificate { chain: other.chain.clone(), ..own.clone() };
+        let wrong_key = Certificate { key: other.key.clone(), ..own.clone() };
+        let no_chain = Certificate { chain: vec![], ..own.clone() };
+        for wrong in [wrong_row, wrong_chain, wrong_key, no_chain] {
+            let table = CertificateTable::new(Slow::holding(&[&wrong]), 10);
+            assert!(table.get(&host(1)).await.is_err());
+        }
+        assert!(CertificateTable::new(Slow::holding(&[&own]), 10).get(&host(1)).await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime, pem::PemObj
 use std::{sync::Arc, time::Duration};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
+use zeroize::Zeroizing;
 
 /// How far in the future a certificate may begin: clocks differ, and authorities backdate.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
@@ -84,6 +85,20 @@ impl Certificate {
             .or_else(|_| aws_lc_rs::sign::any_supported_type(&rustls_pki_types::PrivateKeyDer::Pkcs8(der)))
             .map_err(|_| RejectedChain::Key)?;
         Ok(CertifiedKey::new(self.chain.clone(), Arc::clone(&key)))
+    }
+
+    /// The same for what the store gave back, if its leaf is still for this host alone and for its
+    /// key: rows of a database can be mixed up by whoever edits or merges it (RFC 8461 §7.1).
+    pub(super) fn certified_key_of_kept(&self) -> Result<CertifiedKey, RejectedChain> {
+        check_leaf(self.chain.first().ok_or(RejectedChain::Length(0))?, &self.host)?;
+        let certified = self.certified_key()?;
+        certified.keys_match().map_err(|_| RejectedChain::Key)?;
+        Ok(certified)
+    }
+
+    /// The private key as PEM (PKCS#8), wiped when dropped.
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(pem("PRIVATE KEY", self.key.pkcs8()))
     }
 
     /// The chain as PEM, leaf first.

@@ -1,6 +1,6 @@
 //! `mta-stsd check`: what a reload would say of the configuration.
 
-use super::{CONFIG, ConfigArg, DONE};
+use super::{CONFIG, ConfigArg, DONE, counted};
 use crate::{clock::Clock, config::Fault, reload::Reloader, snapshot::SharedSnapshot};
 use clap::Args;
 use serde::Serialize;
@@ -46,8 +46,11 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
         eprint!("{}{}", super::rendered(&report.faults), super::rendered(&report.warnings));
         let (faults, warnings) = (report.faults.len(), report.warnings.len());
         eprintln!(
-            "{}: {domains} domains to serve, {faults} faults, {warnings} warnings",
-            args.config.path.display()
+            "{}: {} to serve, {}, {}",
+            args.config.path.display(),
+            counted(domains, "domain"),
+            counted(faults, "fault"),
+            counted(warnings, "warning")
         );
     }
     if accepted { DONE } else { CONFIG }

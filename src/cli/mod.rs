@@ -5,15 +5,16 @@
 //! | 0 | done |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
-//! | 70 | a part of the daemon failed |
+//! | 70 | the daemon could not start, or a part of it failed |
 //! | 78 | the configuration was refused |
 
+mod certificate;
 mod check;
 mod records;
 mod serve;
 mod status;
 
-use crate::config::Fault;
+use crate::config::{DEFAULT_FILE, Fault};
 use clap::{Args, Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -46,13 +47,15 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the DNS records that a domain's owner publishes
     Records(records::RecordsArgs),
+    /// Show or export the certificate held for a policy host
+    Certificate(certificate::CertificateArgs),
 }
 
 /// Where the main configuration file is.
 #[derive(Debug, Args)]
 struct ConfigArg {
     /// Main configuration file
-    #[arg(long = "config", short, value_name = "FILE", default_value = "/etc/mta-stsd/mta-stsd.toml")]
+    #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_FILE)]
     path: PathBuf,
 }
 
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
+        Command::Certificate(args) => certificate::run(&args),
     };
     code.into()
 }
@@ -80,6 +84,11 @@ pub fn run() -> ExitCode {
 fn rendered(faults: &[Fault]) -> String {
     let colour = std::io::stderr().is_terminal();
     faults.iter().map(|fault| fault.render(colour) + "\n").collect()
+}
+
+/// `1 domain`, `2 domains`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A runtime for one question on the local socket.

@@ -1,16 +1,15 @@
 //! `mta-stsd status`: asks the running daemon and prints what an operator wants to know.
 
-use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, small_runtime};
+use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, counted, small_runtime};
 use crate::{
     admin::{DomainReport, Overview, client},
     clock::Clock,
+    config::Files,
     logging::chain,
     name::DomainName,
-    reload::{Refused, Reloader},
-    snapshot::SharedSnapshot,
 };
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -34,13 +33,12 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
             return USAGE;
         }
     };
-    let socket = match args.socket.clone().map_or_else(|| configured_socket(&args.config), Ok) {
-        Ok(socket) => socket,
-        Err(refused) => {
-            eprint!("{}", super::rendered(&refused.faults));
-            eprintln!("mta-stsd: the configuration does not tell the socket; name it with --socket");
-            return CONFIG;
-        }
+    let Some(socket) = args.socket.clone().or_else(|| configured_socket(&args.config)) else {
+        eprintln!(
+            "mta-stsd: {} does not tell the socket; `mta-stsd check` says why, --socket names it",
+            args.config.path.display()
+        );
+        return CONFIG;
     };
     let answer = small_runtime().map_err(|e| e.to_string()).and_then(|runtime| {
         let asked = client::ask(&socket, domain.as_ref().map(DomainName::as_str));
@@ -70,9 +68,10 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
     DONE
 }
 
-fn configured_socket(config: &ConfigArg) -> Result<PathBuf, Refused> {
-    let mut reloader = Reloader::new(config.path.clone(), SharedSnapshot::default(), Clock::System);
-    reloader.first().map(|(server, _)| server.admin.socket)
+/// A faulty configuration tells it as well: that is when an operator asks.
+fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
+    let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
+    loaded.admin_socket().map(Path::to_owned)
 }
 
 /// The answer in words.
@@ -85,10 +84,10 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
     if !one_domain {
         let summary = &overview.summary;
         line(&format!(
-            "mta-stsd {}, generation {}: {} domains ({} enforce, {} testing, {} none)",
+            "mta-stsd {}, generation {}: {} ({} enforce, {} testing, {} none)",
             overview.version,
             summary.generation,
-            summary.domains,
+            counted(summary.domains, "domain"),
             summary.enforce,
             summary.testing,
             summary.none
@@ -105,7 +104,11 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
         line(&format!("changed, but waiting for a restart: {}", overview.reload.needs_restart.join(", ")));
     }
     if !overview.reload.refused.is_empty() {
-        line("the last edit was refused in part; what is served there is older:");
+        line(if overview.reload.server_refused {
+            "the last edit was refused as a whole; everything is served as before:"
+        } else {
+            "the last edit was refused in part; what is served there is older:"
+        });
         line(overview.reload.refused.trim_end());
     }
     for domain in &overview.domains {
@@ -119,7 +122,11 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
 }
 
 fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
-    line(&format!("{} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
+    // Both forms of a name in another script (P-13).
+    let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
+    let unicode = unicode.filter(|unicode| *unicode != domain.domain);
+    let unicode = unicode.map(|unicode| format!(" = {unicode}")).unwrap_or_default();
+    line(&format!("{}{unicode} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
         Some(held) => line(&format!(
@@ -140,7 +147,7 @@ fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
         ));
     }
     match (domain.checked_at, domain.answered_at) {
-        (None, _) => line("  MX records   not looked up yet"),
+        (None, _) => line("  MX records   not looked up: not its turn yet, or cross_check.enabled is false"),
         (Some(checked), Some(answered)) if checked == answered => {
             line(&format!("  MX records   looked up {checked}"));
         }

@@ -7,6 +7,7 @@
 
 use super::{
     TenantId,
+    duration::{duration_shown, parse_duration},
     fault::{Fault, Faults, Severity, quoted},
     source::{Source, Span},
 };
@@ -40,13 +41,19 @@ pub(super) struct Written<T> {
 
 impl<'s> Reading<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self {
+        let reading = Self {
             source,
             faults: RefCell::default(),
             about: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
+        };
+        if source.is_open_to_all() {
+            let (problem, remedy) =
+                ("every user of this machine may write the file", "take that away: chmod o-w");
+            reading.push(Fault::of_file(Severity::Warning, source.path(), problem.into(), remedy.into()));
         }
+        reading
     }
 
     /// The file's top level; `None`, and a fault for each of the first errors, when it is not TOML.
@@ -145,6 +152,12 @@ impl<'r, 's> Table<'r, 's> {
         self.table.remove(key)
     }
 
+    /// Passes over `key`, which was dealt with in another way.
+    pub(super) fn skip(&mut self, key: &'static str) {
+        self.asked.push(key);
+        self.table.remove(key);
+    }
+
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, right: &str) {
         let problem = format!("{key} is {}, not {right}", type_name(value.get_ref()));
         self.reading.fault(value.span().into(), &self.key(key), problem, format!("write {right}"));
@@ -175,7 +188,10 @@ impl<'r, 's> Table<'r, 's> {
         for item in items.iter() {
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Written { value: text.to_owned(), span: item.span().into() }),
-                None => self.wrong_type(key, item, RIGHT),
+                None => {
+                    let problem = format!("{key} has {} in it, not only strings", type_name(item.get_ref()));
+                    self.reading.fault(item.span().into(), &self.key(key), problem, format!("write {RIGHT}"));
+                }
             }
         }
         Some(Written { value: texts, span: value.span().into() })
@@ -305,8 +321,13 @@ impl<'r, 's> Table<'r, 's> {
         Table { reading: self.reading, path, span, table, asked: Vec::new() }
     }
 
-    /// Refuses every key that was not asked for. `elsewhere` may say where a key belongs.
+    /// Refuses every key that was not asked for.
     pub(super) fn finish(self) {
+        self.finish_with(|_| None);
+    }
+
+    /// Refuses every key that was not asked for; `elsewhere` may say where a key belongs.
+    pub(super) fn finish_with(self, elsewhere: impl Fn(&str) -> Option<&'static str>) {
         let place = if self.path.is_empty() { "here".to_owned() } else { format!("in {}", self.path) };
         for key in self.table.keys() {
             let name = key.get_ref();
@@ -316,9 +337,10 @@ impl<'r, 's> Table<'r, 's> {
                 .map(|known| (strsim::jaro_winkler(known, name), *known))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
-            let remedy = match like {
-                Some((_, known)) => format!("did you mean {known}?"),
-                None => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
+            let remedy = match (elsewhere(name), like) {
+                (Some(remedy), _) => remedy.to_owned(),
+                (None, Some((_, known))) => format!("did you mean {known}?"),
+                (None, None) => format!("take it out; the keys {place} are {}", self.asked.join(", ")),
             };
             let problem = format!("the key {} is not known {place}", quoted(name));
             self.reading.fault(key.span().into(), &self.key(name), problem, remedy);
@@ -335,59 +357,5 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
-    }
-}
-
-/// Seconds of each unit, the largest first. A month or a year has no fixed length, so there is none.
-const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-
-/// Reads a whole number and one unit.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let unit = text.chars().next_back()?;
-    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    let digits = text.strip_suffix(unit)?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    Some(Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(*seconds)?))
-}
-
-/// A length of time as it would be written: in the largest unit that fits it.
-pub(super) fn duration_shown(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let fits = |unit: &&(char, u64)| seconds > 0 && seconds.is_multiple_of(unit.1);
-    let (name, unit) = UNITS.iter().find(fits).copied().unwrap_or(('s', 1));
-    format!("{}{name}", seconds / unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_of_time_is_a_whole_number_and_one_unit() {
-        for (text, seconds) in [
-            ("0s", 0),
-            ("90m", 5_400),
-            ("1w", 604_800),
-            ("7d", 604_800),
-            ("604800s", 604_800),
-            ("36h", 129_600),
-        ] {
-            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in
-            ["", "s", "1", "1y", "1 d", "1.5h", "-1d", "+1d", "1d12h", "1D", "٣d", "99999999999999999999s"]
-        {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        assert_eq!(parse_duration("18446744073709551615w"), None, "no overflow");
-    }
-
-    #[test]
-    fn a_length_of_time_is_shown_as_it_is_written() {
-        for text in ["0s", "90m", "1w", "8d", "61s", "36h"] {
-            assert_eq!(duration_shown(parse_duration(text).unwrap()), text);
-        }
     }
 }

@@ -1,18 +1,18 @@
 //! The files of a configuration, each kept as parsed until it changes.
 //!
 //! A reload looks at the stamp of every file and parses only those that are new or other than before,
-//! so its cost follows the edit. A stamp younger than the clock of file systems is fine is not
-//! trusted: such a file is read again and its text compared.
+//! so its cost follows the edit. `kept` knows when a stamp can be trusted.
 
 use super::{
     Server,
     check::MAIN_FILE_OCTETS_MAX,
     fault::Fault,
     file::{Reading, Written},
+    kept::{Kept, Recipe, refresh},
     list::ListFile,
     server,
-    source::{Source, Stamp},
-    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader},
+    source::Source,
+    tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader, belongs_to_a_tenant},
 };
 use crate::config::Limits;
 use jiff::Timestamp;
@@ -22,14 +22,13 @@ use std::{
     sync::Arc,
 };
 
-/// A file touched within this many seconds before it was read may change again under the same stamp.
-const STAMP_TRUSTED_AFTER_SECONDS: i64 = 2;
-
 /// The main file as read.
 #[derive(Debug)]
 pub(super) struct MainFile {
     /// `None` when the server's part, or the file as a whole, is faulty.
     pub(super) server: Option<Server>,
+    /// Where the status socket is, as far as can be told; `None` when the file is no TOML.
+    socket: Option<PathBuf>,
     /// The pattern of the drop-ins, relative to the file's folder.
     pub(super) pattern: Option<Written<String>>,
     pub(super) policies: HashMap<String, NamedPolicy>,
@@ -57,12 +56,13 @@ impl MainFile {
             incomplete: true,
             faults: Vec::new(),
         };
-        let mut file = Self { server: None, pattern: None, policies: HashMap::new(), tenants };
+        let mut file = Self { server: None, socket: None, pattern: None, policies: HashMap::new(), tenants };
         let Some(mut root) = reading.parse() else { return file };
         let server = server::read(&mut root, reading, folder);
         file.pattern = root.text("tenants");
         let tables = (root.tables("tenant"), root.table("policies"));
-        root.finish();
+        root.finish_with(belongs_to_a_tenant);
+        file.socket = Some(server.admin.socket.clone());
         file.server = (reading.faults_so_far() == 0).then_some(server);
         let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
         let (mut drafts, all_tenants) = tenants.read(tables.0);
@@ -77,92 +77,12 @@ impl MainFile {
     fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
         Self {
             server: None,
+            socket: None,
             pattern: None,
             policies: HashMap::new(),
             tenants: TenantFile::unreadable(path, fault),
         }
     }
-}
-
-/// What a parsed file shows of its text.
-trait Parsed {
-    fn source(&self) -> &Source;
-    fn faults(&self) -> &[Fault];
-}
-
-impl Parsed for MainFile {
-    fn source(&self) -> &Source {
-        &self.tenants.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.tenants.faults
-    }
-}
-
-impl Parsed for TenantFile {
-    fn source(&self) -> &Source {
-        &self.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-}
-
-impl Parsed for ListFile {
-    fn source(&self) -> &Source {
-        &self.source
-    }
-    fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-}
-
-/// A file as it was last parsed.
-#[derive(Debug)]
-struct Kept<T> {
-    /// `None` when it could not be read.
-    stamp: Option<Stamp>,
-    stamp_trusted: bool,
-    parsed: Arc<T>,
-}
-
-/// How a file becomes a `T`.
-struct Recipe<T, P: FnOnce(Source) -> T> {
-    octets_max: u64,
-    now: Timestamp,
-    parse: P,
-    unreadable: fn(&Arc<Path>, Fault) -> T,
-}
-
-/// Brings `kept` up to date; it stays the same object when the text is the same.
-fn refresh<T: Parsed, P: FnOnce(Source) -> T>(
-    path: &Arc<Path>,
-    kept: Option<Kept<T>>,
-    recipe: Recipe<T, P>,
-) -> Kept<T> {
-    let stamp_now = || std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-    let kept = match kept {
-        Some(kept) if kept.stamp_trusted && kept.stamp.is_some() && kept.stamp == stamp_now() => return kept,
-        kept => kept,
-    };
-    let (source, stamp) = match Source::read(path, recipe.octets_max) {
-        Ok(read) => read,
-        Err(fault) => {
-            return match kept {
-                Some(kept) if kept.stamp.is_none() && kept.parsed.faults() == [(*fault).clone()] => kept,
-                _ => {
-                    let parsed = Arc::new((recipe.unreadable)(path, *fault));
-                    Kept { stamp: None, stamp_trusted: false, parsed }
-                }
-            };
-        }
-    };
-    let stamp_trusted = stamp.touched() + STAMP_TRUSTED_AFTER_SECONDS < recipe.now.as_second();
-    let parsed = match kept {
-        Some(kept) if kept.stamp.is_some() && kept.parsed.source().text() == source.text() => kept.parsed,
-        _ => Arc::new((recipe.parse)(source)),
-    };
-    Kept { stamp: Some(stamp), stamp_trusted, parsed }
 }
 
 /// All files of a configuration, kept as parsed between reloads.
@@ -220,6 +140,7 @@ impl Files {
             drop_ins: Vec::new(),
             lists: HashMap::new(),
             pattern_fault: None,
+            pattern_warning: None,
             folders: BTreeSet::from([folder]),
         };
         match loaded.expand() {
@@ -296,6 +217,8 @@ pub struct Loaded {
     pub(super) lists: HashMap<PathBuf, Arc<ListFile>>,
     /// Why it is not known which drop-ins there are.
     pub(super) pattern_fault: Option<Fault>,
+    /// What is unwise about the pattern.
+    pub(super) pattern_warning: Option<Fault>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -308,6 +231,12 @@ impl Loaded {
             && self.drop_ins.iter().zip(&other.drop_ins).all(|(a, b)| Arc::ptr_eq(a, b))
             && self.lists.len() == other.lists.len()
             && self.lists.iter().all(|(path, a)| other.lists.get(path).is_some_and(|b| Arc::ptr_eq(a, b)))
+    }
+
+    /// Where the daemon of this configuration answers status questions, be the rest as faulty as it
+    /// may; `None` when the main file cannot be read as TOML.
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.main.socket.as_deref()
     }
 
     /// Every file read, so that its changes can be watched.
@@ -333,13 +262,18 @@ impl Loaded {
         };
         let front = literal_front(Path::new(pattern));
         let base = main.tenants.source.path().parent().unwrap_or(Path::new("")).join(&front);
+        // Even one that is not there: it is looked for until it is.
+        self.folders.insert(base.clone());
         let listed = if base.as_os_str().is_empty() { Path::new(".") } else { &base };
         if let Err(error) = std::fs::read_dir(listed) {
             let folder = super::fault::quoted(&listed.to_string_lossy());
             let problem = format!("the folder {folder} cannot be read: {error}");
-            return Err(fault(problem, "make the folder, or take the key out"));
+            let remedy = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "let the service's user read the folder",
+                _ => "make the folder, or take the key out",
+            };
+            return Err(fault(problem, remedy));
         }
-        self.folders.insert(base.clone());
         // Editors and Kubernetes keep their own things behind a leading dot.
         let options = glob::MatchOptions {
             case_sensitive: true,
@@ -368,6 +302,13 @@ impl Loaded {
             paths.push(path.into());
         }
         paths.sort();
+        if paths.is_empty() {
+            let (problem, remedy) =
+                ("no file is found here", "check the pattern, or put the first one there");
+            let source = &main.tenants.source;
+            let warning = Fault::at(super::Severity::Warning, source, *span, "tenants", problem, remedy);
+            self.pattern_warning = Some(warning);
+        }
         Ok(paths)
     }
 }

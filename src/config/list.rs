@@ -1,7 +1,8 @@
 //! List files: the domains of one policy or tenant, one a line.
 //!
 //! A provider with a hundred thousand customers has exactly that, written by a program. A bad line
-//! holds back that line only.
+//! holds back that line only; and because nobody can tell which domain it was meant to be, no domain
+//! is taken for removed while there is one.
 
 use super::{
     fault::{Fault, quoted},
@@ -18,6 +19,8 @@ pub(super) struct ListFile {
     pub(super) hosts: Vec<WrittenHost>,
     /// Whether it was read at all; a bad line holds back that line only.
     pub(super) readable: bool,
+    /// Whether some line is not a domain: what is missing may then be missing by mistake.
+    pub(super) has_bad_line: bool,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -29,6 +32,7 @@ impl ListFile {
         let mut hosts: Vec<WrittenHost> = Vec::new();
         let mut first = HashMap::new();
         let mut start = 0;
+        let mut has_bad_line = false;
         for line in source.text().split_inclusive('\n') {
             let content = line.split_once('#').map_or(line, |(content, _)| content);
             let domain = content.trim();
@@ -40,7 +44,10 @@ impl ListFile {
                 continue;
             }
             let span = Span::from(at..at + domain.len());
-            let Some(host) = read_host(&reading, &Written { value: domain, span }, "") else { continue };
+            let Some(host) = read_host(&reading, &Written { value: domain, span }, "") else {
+                has_bad_line = true;
+                continue;
+            };
             if let Some(other) = first.get(&host) {
                 let problem = format!("the domain {} is listed twice", quoted(domain));
                 let remedy = format!("take this line out; {} has it already", source.place(*other));
@@ -51,12 +58,12 @@ impl ListFile {
             hosts.push(WrittenHost { host, span });
         }
         let faults = reading.finish();
-        Self { hosts, readable: true, faults, source }
+        Self { hosts, readable: true, has_bad_line, faults, source }
     }
 
     /// Stands for a list that cannot be read.
     pub(super) fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
         let source = Arc::new(Source::new(Arc::clone(path), String::new()));
-        Self { source, hosts: Vec::new(), readable: false, faults: vec![fault] }
+        Self { source, hosts: Vec::new(), readable: false, has_bad_line: false, faults: vec![fault] }
     }
 }

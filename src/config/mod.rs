@@ -2,15 +2,19 @@
 //!
 //! What stands here is already true: names are names, limits are in range, policies can be served.
 //! On the way to it, [`Files`] keeps each file as parsed until it changes: `file` knows TOML, `server`
-//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check`] then
+//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check()`] then
 //! holds the files against each other and against what was good before, and says what a [`Fault`]
 //! holds back.
 
 mod check;
+mod contest;
+mod duration;
 mod fault;
 mod file;
 mod files;
+mod kept;
 mod list;
+mod policies;
 mod restart;
 mod server;
 mod source;
@@ -77,9 +81,32 @@ impl Store {
     pub const DEFAULT_DIRECTORY: &str = "/var/lib/mta-stsd";
 }
 
-/// `[acme]`: the authority that signs certificates.
+/// `[acme]`: who signs certificates, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// The authorities in the order in which they are tried; never empty.
+    pub authorities: Vec<AuthoritySettings>,
+    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
+    pub tls_alpn_01: bool,
+    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
+    pub http_01: bool,
+    /// Orders in flight at once.
+    pub orders_at_once: usize,
+    /// The longest one order may take before its worker is given to another host.
+    pub order_deadline: Duration,
+    /// The longest one request to the authority may take.
+    pub request_timeout: Duration,
+    /// Requests to one authority in a second; more wait their turn.
+    pub requests_per_second: u32,
+    /// How long the internal authority's certificates are valid.
+    pub internal_lifetime: Duration,
+    /// What orders are paid from.
+    pub budgets: Budgets,
+}
+
+/// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoritySettings {
     /// Which authority.
     pub directory: Directory,
     /// `mailto:` addresses for the account.
@@ -92,20 +119,20 @@ pub struct Acme {
     pub external_account: Option<ExternalAccount>,
     /// Certificate profile to ask for.
     pub profile: Option<String>,
-    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
-    pub tls_alpn_01: bool,
-    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
-    pub http_01: bool,
-    /// Orders in flight at once.
-    pub orders_at_once: usize,
-    /// The longest one order may take before its worker is given to another host.
-    pub order_deadline: Duration,
-    /// The longest one request to the authority may take.
-    pub request_timeout: Duration,
-    /// How long the internal authority's certificates are valid.
-    pub internal_lifetime: Duration,
-    /// What orders are paid from.
-    pub budgets: Budgets,
+}
+
+impl AuthoritySettings {
+    /// The internal authority, which needs no account.
+    pub fn internal() -> Self {
+        Self {
+            directory: Directory::Internal,
+            contact: Vec::new(),
+            terms_of_service_agreed: false,
+            root_file: None,
+            external_account: None,
+            profile: None,
+        }
+    }
 }
 
 /// `[acme.budgets]`: limits of our own, under those of the authorities.
@@ -187,6 +214,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// TLS handshakes at once.
     pub handshakes: usize,
+    /// TLS handshakes a second from one address (IPv4 /32, IPv6 /64), in the long run.
+    pub handshakes_per_address: u32,
+    /// TLS handshakes from one address in one moment, after a while without any.
+    pub handshake_burst_per_address: u32,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first octet of a request to the end of its header.
@@ -205,6 +236,8 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// Streams at once on an HTTP/2 connection.
     pub http2_streams: u32,
+    /// Request header on HTTP/2 in octets, counted as RFC 9113 §6.5.2 does.
+    pub http2_header_bytes: u32,
     /// How long open connections may finish after TERM.
     pub drain_timeout: Duration,
     /// Parsed certificates kept in memory.

@@ -1,7 +1,8 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, CrossCheck, Directory, Dns, Listen, Server, Store, fault::shown, file::duration_shown,
+    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Server, Store,
+    duration::duration_shown, fault::shown,
 };
 use std::path::Path;
 
@@ -55,10 +56,14 @@ impl Server {
             setting("cross_check.period", duration_shown(*period)),
             setting("admin.socket", path(socket)),
         ];
-        let Acme { directory, contact, terms_of_service_agreed, root_file, external_account, .. } = acme;
-        let Acme { profile, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
-        let Acme { request_timeout, internal_lifetime, .. } = acme;
-        let account = external_account.as_ref().map(|a| (&a.key_id, &a.mac_key_file));
+        let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
+        let Acme { request_timeout, requests_per_second, internal_lifetime, .. } = acme;
+        let (first, others) = authorities.split_first().expect("there is always an authority");
+        let AuthoritySettings { directory, contact, terms_of_service_agreed, .. } = first;
+        let AuthoritySettings { root_file, external_account: _, profile, .. } = first;
+        let binding = |one: &AuthoritySettings| {
+            one.external_account.as_ref().map(|a| (a.key_id.clone(), a.mac_key_file.clone()))
+        };
         settings.extend([
             setting(
                 "acme.directory",
@@ -70,11 +75,17 @@ impl Server {
             setting("acme.contact", format!("{contact:?}")),
             setting("acme.terms_of_service_agreed", terms_of_service_agreed.to_string()),
             setting("acme.root_file", root_file.as_deref().map_or("none".into(), path)),
-            secret("acme.external_account", format!("{account:?}")),
+            secret("acme.external_account", format!("{:?}", binding(first))),
             setting("acme.profile", profile.clone().unwrap_or("none".into())),
             setting("acme.challenges", format!("tls-alpn-01 {tls_alpn_01}, http-01 {http_01}")),
             setting("acme.orders_at_once", orders_at_once.to_string()),
             setting("acme.order_deadline", duration_shown(*order_deadline)),
+            // Named, not shown: bindings are among them.
+            secret(
+                "acme.authority",
+                format!("{others:?} {:?}", others.iter().map(binding).collect::<Vec<_>>()),
+            ),
+            setting("acme.requests_per_second", requests_per_second.to_string()),
             setting("acme.request_timeout", duration_shown(*request_timeout)),
             setting("acme.internal_lifetime", duration_shown(*internal_lifetime)),
         ]);
@@ -96,6 +107,8 @@ impl Server {
             number("limits.connections", l.connections as u64),
             number("limits.connections_per_address", l.connections_per_address as u64),
             number("limits.handshakes", l.handshakes as u64),
+            number("limits.handshakes_per_address", l.handshakes_per_address.into()),
+            number("limits.handshake_burst_per_address", l.handshake_burst_per_address.into()),
             time("limits.handshake_timeout", l.handshake_timeout),
             time("limits.header_timeout", l.header_timeout),
             time("limits.idle_timeout", l.idle_timeout),
@@ -105,6 +118,7 @@ impl Server {
             number("limits.header_count", l.header_count as u64),
             number("limits.uri_bytes", l.uri_bytes as u64),
             number("limits.http2_streams", l.http2_streams.into()),
+            number("limits.http2_header_bytes", l.http2_header_bytes.into()),
             time("limits.drain_timeout", l.drain_timeout),
             number("limits.certificates_in_memory", l.certificates_in_memory as u64),
             number("limits.config_file_bytes", l.config_file_bytes),

@@ -1,8 +1,10 @@
 //! The server's part of the main file: everything but tenants and policies.
 
+mod authorities;
+
 use super::{
-    Acme, Admin, Allowance, Budgets, CrossCheck, Directory, Dns, ExternalAccount, Limits, Listen, Publish,
-    Server, Store,
+    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Publish, Server,
+    Store,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -30,6 +32,8 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 256,
             handshakes: 512,
+            handshakes_per_address: 50,
+            handshake_burst_per_address: 100,
             handshake_timeout: 10 * SECOND,
             header_timeout: 10 * SECOND,
             idle_timeout: 15 * SECOND,
@@ -39,6 +43,7 @@ impl Default for Limits {
             header_count: 64,
             uri_bytes: 2_048,
             http2_streams: 16,
+            http2_header_bytes: 8 * 1024,
             drain_timeout: 15 * SECOND,
             certificates_in_memory: 20_000,
             config_file_bytes: 16 << 20,
@@ -134,8 +139,17 @@ impl Reader<'_, '_> {
                     addresses.push(address);
                 }
                 None => {
-                    let problem = format!("{} is not an address with a port", quoted(&text.value));
-                    let remedy = "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"";
+                    let (sort, remedy) = match default_port {
+                        None => (
+                            "an address with a port",
+                            "write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", not as a name",
+                        ),
+                        Some(_) => (
+                            "an address",
+                            "write it as \"192.0.2.53\" or \"[2001:db8::53]:5353\", not as a name",
+                        ),
+                    };
+                    let problem = format!("{} is not {sort}", quoted(&text.value));
                     self.reading.fault(text.span, &table.key(key), problem, remedy);
                 }
             }
@@ -154,7 +168,7 @@ impl Reader<'_, '_> {
     }
 
     fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from("/var/lib/mta-stsd");
+        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
         let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
         let store = Store {
             directory: self.path(&mut table, "directory").unwrap_or_else(directory),
@@ -174,17 +188,13 @@ impl Reader<'_, '_> {
 
     fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {
         let mut acme = Acme {
-            directory: Directory::Internal,
-            contact: Vec::new(),
-            terms_of_service_agreed: false,
-            root_file: None,
-            external_account: None,
-            profile: None,
+            authorities: vec![AuthoritySettings::internal()],
             tls_alpn_01: true,
             http_01: !no_plain_http,
             orders_at_once: 8,
             order_deadline: 2 * MINUTE,
             request_timeout: 30 * SECOND,
+            requests_per_second: 10,
             internal_lifetime: 90 * DAY,
             budgets: Budgets::default(),
         };
@@ -192,103 +202,20 @@ impl Reader<'_, '_> {
         let present = root.has("acme");
         let Some(mut table) = root.table("acme") else {
             if !present {
-                self.missing_directory(span);
+                self.missing_directory(span, "acme");
             }
             return acme;
         };
-        let terms_span = table.span_of("terms_of_service_agreed");
-        acme.terms_of_service_agreed = table.flag("terms_of_service_agreed").unwrap_or(false);
-        acme.directory = self.directory(&mut table).unwrap_or(Directory::Internal);
-        if matches!(acme.directory, Directory::Url(_)) && !acme.terms_of_service_agreed {
-            let problem = "the authority's terms of service are not agreed to";
-            let remedy = "read them, then write terms_of_service_agreed = true";
-            self.reading.fault(terms_span, "acme.terms_of_service_agreed", problem, remedy);
-        }
-        acme.contact = self.contact(&mut table);
-        acme.root_file = self.path(&mut table, "root_file");
-        acme.external_account = self.external_account(&mut table);
-        acme.profile = self.profile(&mut table);
+        acme.authorities = self.authorities(&mut table);
         self.challenges(&mut table, &mut acme, no_plain_http);
         acme.orders_at_once = table.number("orders_at_once", acme.orders_at_once, 1..=64);
         duration(&mut table, "order_deadline", &mut acme.order_deadline, 10 * SECOND..=HOUR);
         duration(&mut table, "request_timeout", &mut acme.request_timeout, WAIT);
+        acme.requests_per_second = table.number("requests_per_second", acme.requests_per_second, 1..=1_000);
         duration(&mut table, "internal_lifetime", &mut acme.internal_lifetime, HOUR..=398 * DAY);
         budgets(table.table("budgets"), &mut acme.budgets);
         table.finish();
         acme
-    }
-
-    fn missing_directory(&self, span: super::source::Span) {
-        let problem = "nothing says who signs certificates";
-        let remedy =
-            "write directory = \"https://…\" under [acme], or \"internal\" for tests and private networks";
-        self.reading.fault(span, "acme.directory", problem, remedy);
-    }
-
-    fn directory(&self, table: &mut Table<'_, '_>) -> Option<Directory> {
-        if !table.has("directory") {
-            self.missing_directory(table.span());
-        }
-        let text = table.text("directory")?;
-        if text.value == "internal" {
-            return Some(Directory::Internal);
-        }
-        let url = text.value.parse::<http::Uri>().ok();
-        let good = url.is_some_and(|url| url.scheme_str() == Some("https") && url.host().is_some());
-        if !good {
-            let problem = format!("{} is not the https URL of a directory", quoted(&text.value));
-            let remedy = "write the authority's directory URL, beginning with https://, or \"internal\"";
-            self.reading.fault(text.span, "acme.directory", problem, remedy);
-            return None;
-        }
-        Some(Directory::Url(text.value))
-    }
-
-    fn contact(&self, table: &mut Table<'_, '_>) -> Vec<String> {
-        let mut contact = Vec::new();
-        for text in table.texts("contact").map(|texts| texts.value).unwrap_or_default() {
-            let address = text.value.strip_prefix("mailto:").and_then(|address| address.split_once('@'));
-            let good = address.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-                && text.value.bytes().all(|b| b.is_ascii_graphic() && !b",?".contains(&b));
-            if good {
-                contact.push(text.value);
-                continue;
-            }
-            let problem = format!("{} is not one mailto: address", quoted(&text.value));
-            let remedy = "write it as \"mailto:postmaster@example.com\"";
-            self.reading.fault(text.span, "acme.contact", problem, remedy);
-        }
-        contact
-    }
-
-    fn external_account(&self, table: &mut Table<'_, '_>) -> Option<ExternalAccount> {
-        let mut table = table.table("external_account")?;
-        let span = table.span();
-        let whole = table.has("key_id") && table.has("mac_key_file");
-        let key_id = table.text("key_id").filter(|key_id| !key_id.value.is_empty());
-        let mac_key_file = self.path(&mut table, "mac_key_file");
-        if !whole {
-            let problem = "an external account needs key_id and mac_key_file";
-            let remedy = "write both; the file holds the MAC key as the authority shows it (base64url)";
-            self.reading.fault(span, "acme.external_account", problem, remedy);
-        } else if key_id.is_none() {
-            let remedy = "write the key identifier as the authority shows it";
-            self.reading.fault(span, "acme.external_account.key_id", "key_id is empty", remedy);
-        }
-        table.finish();
-        Some(ExternalAccount { key_id: key_id?.value, mac_key_file: mac_key_file? })
-    }
-
-    fn profile(&self, table: &mut Table<'_, '_>) -> Option<String> {
-        let text = table.text("profile")?;
-        let good = (1..=64).contains(&text.value.len())
-            && text.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !good {
-            let problem = format!("{} is not the name of a profile", quoted(&text.value));
-            let remedy = "write one of the profiles that the authority lists, such as \"tlsserver\"";
-            self.reading.fault(text.span, "acme.profile", problem, remedy);
-        }
-        good.then_some(text.value)
     }
 
     fn challenges(&self, table: &mut Table<'_, '_>, acme: &mut Acme, no_plain_http: bool) {
@@ -400,6 +327,9 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.connections = t.number("connections", l.connections, 16..=1_000_000);
     l.connections_per_address = t.number("connections_per_address", l.connections_per_address, 1..=1_000_000);
     l.handshakes = t.number("handshakes", l.handshakes, 1..=100_000);
+    l.handshakes_per_address = t.number("handshakes_per_address", l.handshakes_per_address, 1..=1_000_000);
+    l.handshake_burst_per_address =
+        t.number("handshake_burst_per_address", l.handshake_burst_per_address, 1..=1_000_000);
     duration(t, "handshake_timeout", &mut l.handshake_timeout, WAIT);
     duration(t, "header_timeout", &mut l.header_timeout, WAIT);
     duration(t, "idle_timeout", &mut l.idle_timeout, WAIT);
@@ -410,6 +340,7 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     l.header_count = t.number("header_count", l.header_count, 16..=1_024);
     l.uri_bytes = t.number("uri_bytes", l.uri_bytes, 64..=64 * 1024);
     l.http2_streams = t.number("http2_streams", l.http2_streams, 1..=1_000);
+    l.http2_header_bytes = t.number("http2_header_bytes", l.http2_header_bytes, 1024..=1024 * 1024);
     duration(t, "drain_timeout", &mut l.drain_timeout, Duration::ZERO..=HOUR);
     l.certificates_in_memory = t.number("certificates_in_memory", l.certificates_in_memory, 1..=10_000_000);
     l.config_file_bytes = t.number("config_file_bytes", l.config_file_bytes, 1024..=1 << 30);

@@ -7,10 +7,11 @@
 use super::fault::{self, Fault, Severity};
 use std::{
     fs::{File, Metadata, OpenOptions},
-    io::Read,
+    io::{ErrorKind, Read},
     ops::Range,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
+    string::FromUtf8Error,
     sync::{Arc, OnceLock},
 };
 
@@ -61,12 +62,14 @@ impl From<Range<usize>> for Span {
 pub(super) struct Source {
     path: Arc<Path>,
     text: String,
+    /// Whether every user of the machine may write the file.
+    open_to_all: bool,
     lines: OnceLock<Vec<u32>>,
 }
 
 impl Source {
     pub(super) fn new(path: Arc<Path>, text: String) -> Self {
-        Self { path, text, lines: OnceLock::new() }
+        Self { path, text, open_to_all: false, lines: OnceLock::new() }
     }
 
     /// Reads the file, at most `octets_max` of it.
@@ -75,7 +78,12 @@ impl Source {
             Box::new(Fault::of_file(Severity::Fault, path, problem, remedy.to_owned()))
         };
         let unreadable = |error: std::io::Error| {
-            fault(format!("the file cannot be read: {error}"), "let the service read it, or take it away")
+            let remedy = match error.kind() {
+                ErrorKind::NotFound => "put a file here, or mend what points to it",
+                ErrorKind::PermissionDenied => "let the service's user read the file and enter its folders",
+                _ => "let the service read it, or take it away",
+            };
+            fault(format!("the file cannot be read: {error}"), remedy)
         };
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut file: File =
@@ -93,17 +101,37 @@ impl Source {
                 "split it, or raise the limit under [limits] and restart",
             ));
         }
-        let text = String::from_utf8(octets).map_err(|error| {
-            fault(
-                format!("the file is not UTF-8 (octet {})", error.utf8_error().valid_up_to() + 1),
-                "save it as UTF-8; names in other scripts may also be written as A-labels",
-            )
-        })?;
-        Ok((Self::new(Arc::clone(path), text), Stamp::of(&metadata)))
+        match String::from_utf8(octets) {
+            Ok(text) => {
+                let open_to_all = metadata.mode() & 0o002 != 0;
+                let source = Self { open_to_all, ..Self::new(Arc::clone(path), text) };
+                Ok((source, Stamp::of(&metadata)))
+            }
+            Err(error) => Err(Box::new(Self::not_utf8(path, &error))),
+        }
+    }
+
+    fn not_utf8(path: &Arc<Path>, error: &FromUtf8Error) -> Fault {
+        // Everything up to the fault stands where it stood in the file.
+        let at = error.utf8_error().valid_up_to();
+        let readable = Self::new(Arc::clone(path), String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let remedy = "save it as UTF-8; names in other scripts may also be written as A-labels";
+        let span = Span::from(at..at + 1);
+        Fault::at(Severity::Fault, &readable, span, "", "the file is not UTF-8 from here on", remedy)
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.path
+    }
+
+    /// Whether reading it again would come to the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.open_to_all == other.open_to_all && self.text == other.text
+    }
+
+    /// Whether every user of the machine may write the file.
+    pub(super) fn is_open_to_all(&self) -> bool {
+        self.open_to_all
     }
 
     pub(super) fn text(&self) -> &str {
@@ -183,7 +211,10 @@ mod tests {
         };
         assert_eq!(problem("eight", b"12345678"), Ok(()));
         assert_eq!(problem("nine", b"123456789"), Err("the file is larger than 8 octets".into()));
-        assert_eq!(problem("latin", b"b\xfccher"), Err("the file is not UTF-8 (octet 2)".into()));
+        let latin: Arc<Path> = folder.path().join("latin").into();
+        std::fs::write(&latin, b"a\nb\xfccher\n").unwrap();
+        let fault = Source::read(&latin, 99).unwrap_err();
+        assert_eq!((fault.line, fault.column, &*fault.problem), (2, 2, "the file is not UTF-8 from here on"));
         let read = |path: &Path| Source::read(&path.into(), 8).map(|_| ()).map_err(|f| f.problem);
         assert_eq!(read(folder.path()), Err("this is not a regular file".into()));
         assert_eq!(read(Path::new("/dev/zero")), Err("this is not a regular file".into()));

@@ -1,4 +1,4 @@
-//! Tenants and policies as one file writes them, checked as far as one file goes.
+//! Tenants as one file writes them, checked as far as one file goes; `policies` has their policies.
 //!
 //! What needs a look at other files (who owns a domain, what a policy's name stands for) is left to
 //! `check`. So a file's drafts can be kept for as long as the file does not change.
@@ -7,17 +7,17 @@ use super::{
     TenantId,
     fault::{Fault, quoted},
     file::{Reading, Table, Written},
+    policies::MAX_AGE,
     source::{Source, Span},
 };
 use crate::{
     name::{DomainName, NameError, PolicyHost},
-    policy::{MaxAge, Mode, MxPattern, PatternError, Policy, RenderedPolicy},
+    policy::{MxPattern, Policy, RenderedPolicy},
 };
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 /// Equal policies are one: a provider's customers share their MX hosts, so a million domains cost a
@@ -29,7 +29,10 @@ pub(super) struct Interner {
 
 impl Interner {
     /// The rendered form of `policy`, made on first sight.
-    fn rendered(&mut self, policy: Policy) -> Result<Arc<RenderedPolicy>, crate::policy::Unfaithful> {
+    pub(super) fn rendered(
+        &mut self,
+        policy: Policy,
+    ) -> Result<Arc<RenderedPolicy>, crate::policy::Unfaithful> {
         if let Some(rendered) = self.known.get(&policy) {
             return Ok(Arc::clone(rendered));
         }
@@ -107,7 +110,7 @@ impl TenantFile {
         let mut tenants = TenantReader { reading: &reading, interner, folder: None };
         let read = reading.parse().map(|mut root| {
             let read = tenants.read(root.tables("tenant"));
-            root.finish();
+            root.finish_with(|key| belongs_to_a_tenant(key).or_else(|| belongs_to_the_main_file(key)));
             read
         });
         let parsed = read.is_some();
@@ -123,6 +126,29 @@ impl TenantFile {
         let source = Arc::new(Source::new(Arc::clone(path), String::new()));
         Self { source, drafts: Vec::new(), incomplete: true, faults: vec![fault] }
     }
+}
+
+/// What to do with a tenant's key that stands above every `[[tenant]]`.
+pub(super) fn belongs_to_a_tenant(key: &str) -> Option<&'static str> {
+    let known = ["name", "domains", "domains_file", "policy", "mode", "mx", "max_age"].contains(&key);
+    known.then_some("write a line [[tenant]] above it")
+}
+
+/// What to do with a key of the main file that stands in a drop-in.
+fn belongs_to_the_main_file(key: &str) -> Option<&'static str> {
+    const KEYS: [&str; 10] = [
+        "tenants",
+        "policies",
+        "listen",
+        "store",
+        "acme",
+        "dns",
+        "cross_check",
+        "limits",
+        "admin",
+        "publish",
+    ];
+    KEYS.contains(&key).then_some("write it in the main file: a drop-in has [[tenant]] tables only")
 }
 
 /// Reads tenants and policies of one file.
@@ -165,7 +191,9 @@ impl TenantReader<'_, '_> {
             self.reading.fault(domains_span, "tenant.domains", "the tenant has no domain", remedy);
         }
         let policy = self.tenant_policy(&mut table);
-        table.finish();
+        table.finish_with(|key| {
+            (key == "domains_file").then_some("write it in the main file: only that may name list files")
+        });
         let id = id?;
         let good = self.reading.faults_so_far() == before;
         if let DraftPolicy::Own(policy) = &policy {
@@ -208,7 +236,7 @@ impl TenantReader<'_, '_> {
         hosts
     }
 
-    fn list(&self, table: &mut Table<'_, '_>, folder: &Path) -> Option<Written<PathBuf>> {
+    pub(super) fn list(&self, table: &mut Table<'_, '_>, folder: &Path) -> Option<Written<PathBuf>> {
         let text = table.text("domains_file")?;
         if text.value.is_empty() || text.value.contains('\0') {
             let remedy = "write the path of a file with one domain a line, relative to this file";
@@ -234,168 +262,6 @@ impl TenantReader<'_, '_> {
         let _ = (table.text("mode"), table.texts("mx"), table.duration("max_age", MAX_AGE));
         named.map_or(DraftPolicy::Faulty, DraftPolicy::Named)
     }
-
-    /// `[policies.*]`: the policies by name, and a draft for each that lists its own domains.
-    pub(super) fn policies(
-        &mut self,
-        table: Option<Table<'_, '_>>,
-    ) -> (HashMap<String, NamedPolicy>, Vec<Draft>, bool) {
-        let mut policies = HashMap::new();
-        let mut drafts = Vec::new();
-        let mut complete = true;
-        for (name, mut table) in table.map(Table::named_tables).unwrap_or_default() {
-            let before = self.reading.faults_so_far();
-            let id = TenantId::parse(&name.value);
-            if id.is_none() {
-                let problem = format!("{} is not a policy's name", quoted(&name.value));
-                let remedy = "use 1 to 64 of A-Z a-z 0-9 . _ -";
-                self.reading.fault(name.span, "policies", problem, remedy);
-            }
-            let policy = self.policy(&mut table);
-            let has_list = table.has("domains_file");
-            let list = self.folder.and_then(|folder| self.list(&mut table, folder));
-            table.finish();
-            let good = self.reading.faults_so_far() == before;
-            if has_list {
-                let by_name = DraftPolicy::Named(name.clone());
-                match id {
-                    Some(id) => drafts.push(Draft {
-                        id,
-                        span: name.span,
-                        hosts: Vec::new(),
-                        list,
-                        policy: by_name,
-                        good,
-                    }),
-                    None => complete = false,
-                }
-            }
-            policies.insert(name.value, NamedPolicy { span: name.span, policy: policy.filter(|_| good) });
-        }
-        (policies, drafts, complete)
-    }
-
-    /// `mode`, `mx` and `max_age` of a table; `None` when there was a fault.
-    fn policy(&mut self, table: &mut Table<'_, '_>) -> Option<Arc<RenderedPolicy>> {
-        let before = self.reading.faults_so_far();
-        let span = table.span();
-        let mode = self.mode(table);
-        let mx_span = table.span_of("mx");
-        let mx = self.mx(table);
-        let age = table.duration("max_age", MAX_AGE);
-        let age_span = age.as_ref().map_or(span, |age| age.span);
-        let seconds = age.map_or(MaxAge::WEEK.seconds().into(), |age| age.value.as_secs());
-        let max_age = MaxAge::from_seconds(seconds).ok()?;
-        if self.reading.faults_so_far() > before {
-            return None;
-        }
-        if mode == Mode::None && mx.is_empty() {
-            let problem = "the policy of mode none has no mx";
-            let remedy = "keep the mx lines: some senders refuse a none policy without, and go on enforcing";
-            self.reading.warning(mx_span, &table.key("mx"), problem, remedy);
-        }
-        if mode == Mode::Enforce && max_age < MaxAge::WEEK {
-            let problem = "max_age is below a week in mode enforce";
-            let remedy = "write \"1w\" or more, or senders forget the policy between two mails";
-            self.reading.warning(age_span, &table.key("max_age"), problem, remedy);
-        }
-        let policy = match Policy::new(mode, mx, max_age) {
-            Ok(policy) => policy,
-            Err(error) => {
-                let remedy = "list the MX hosts of the domains, such as mx = [\"mx1.example.net\"]";
-                self.reading.fault(mx_span, &table.key("mx"), error.to_string(), remedy);
-                return None;
-            }
-        };
-        match self.interner.rendered(policy) {
-            Ok(rendered) => Some(rendered),
-            Err(error) => {
-                let remedy = "report it; the last good policy is served meanwhile";
-                self.reading.fault(span, &table.key("mode"), error.to_string(), remedy);
-                None
-            }
-        }
-    }
-
-    fn mode(&self, table: &mut Table<'_, '_>) -> Mode {
-        let Some(text) = table.text("mode") else { return Mode::Testing };
-        if let Some(mode) = Mode::from_keyword(&text.value) {
-            return mode;
-        }
-        let modes = [Mode::Enforce, Mode::Testing, Mode::None].map(Mode::as_str);
-        let lower = text.value.to_lowercase();
-        let like = modes.into_iter().find(|mode| strsim::jaro_winkler(mode, &lower) > 0.85);
-        let remedy = match like {
-            Some(mode) => format!("did you mean \"{mode}\"?"),
-            None => "write \"testing\", \"enforce\" or \"none\"".to_owned(),
-        };
-        let problem = format!("{} is not a mode", quoted(&text.value));
-        self.reading.fault(text.span, &table.key("mode"), problem, remedy);
-        Mode::Testing
-    }
-
-    fn mx(&self, table: &mut Table<'_, '_>) -> Vec<MxPattern> {
-        let key = table.key("mx");
-        let mut patterns: Vec<MxPattern> = Vec::new();
-        for text in table.texts("mx").map(|texts| texts.value).unwrap_or_default() {
-            let pattern = match MxPattern::from_user(&text.value) {
-                Ok(pattern) => pattern,
-                Err(error) => {
-                    let (problem, remedy) = pattern_fault(&text.value, error);
-                    self.reading.fault(text.span, &key, problem, remedy);
-                    continue;
-                }
-            };
-            let shown = quoted(&text.value);
-            if pattern.is_wildcard() && pattern.name().is_shared_hosting_suffix() {
-                let problem = format!("mx {shown} covers hosts of strangers: anyone can have a name there");
-                self.reading.warning(text.span, &key, problem, "name the MX hosts one by one");
-            } else if pattern.is_wildcard() && pattern.name().is_public_suffix() {
-                let problem = format!("mx {shown} is a wildcard at a public suffix: it covers everybody");
-                self.reading.fault(text.span, &key, problem, WILDCARD_REMEDY);
-                continue;
-            }
-            if patterns.contains(&pattern) {
-                let problem = format!("mx {shown} is listed twice");
-                self.reading.warning(text.span, &key, problem, "write it once");
-                continue;
-            }
-            patterns.push(pattern);
-        }
-        patterns
-    }
-}
-
-/// What a tenant may set as max_age (P-07).
-const MAX_AGE: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(86_400)..=Duration::from_secs(31_557_600);
-const WILDCARD_REMEDY: &str = "write a wildcard below a domain of one owner, such as \"*.mail.example.net\"";
-
-/// Says what is wrong with an MX host pattern, and what would be right.
-fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
-    let name = text.strip_prefix("*.").unwrap_or(text);
-    if text.len() > name.len() && error == PatternError::Name(NameError::SingleLabel) {
-        let problem = format!("mx {} is a wildcard at a public suffix: it covers everybody", quoted(text));
-        return (problem, WILDCARD_REMEDY.to_owned());
-    }
-    let remedy = match error {
-        PatternError::Wildcard => "a pattern is a host name or one leading \"*.\" (RFC 8461 §3.2)".to_owned(),
-        PatternError::TrailingDot => format!("write {}", quoted(text.trim_end_matches('.'))),
-        PatternError::Name(NameError::IpAddress) => {
-            "write the MX host's name, as in its MX record".to_owned()
-        }
-        PatternError::Name(NameError::Character(' ' | ',' | ';' | '\t')) => {
-            "write one host name a string, without preference number".to_owned()
-        }
-        PatternError::Name(NameError::Character(':' | '/' | '@')) => {
-            "write the host name alone, without scheme, port or mailbox".to_owned()
-        }
-        PatternError::Name(NameError::SingleLabel) => {
-            "write the full name, such as \"mx1.example.net\"".to_owned()
-        }
-        PatternError::Name(_) => "write an MX host's name, or \"*.\" and a domain".to_owned(),
-    };
-    (format!("mx {} {error}", quoted(text)), remedy)
 }
 
 /// Reads a policy domain; leaves a fault when it is none.

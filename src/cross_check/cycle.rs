@@ -3,16 +3,18 @@
 //! The loop asks; what the answer means is decided by [`compare`], and what is new about it by the
 //! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
 
-use super::{CrossCheckStatus, Finding, KnownFinding, Seen, Severity, compare, status::Change, worst};
+use super::{
+    CrossCheckStatus, Finding, KnownFinding, Seen, Severity, compare, place::place_of, status::Change, worst,
+};
 use crate::{
-    cadence::place_of,
     clock::Clock,
     config,
     dns::{Lookup, MxAnswer, Unanswered},
+    logging::chain,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
     snapshot::{SharedSnapshot, Snapshot},
-    storage::{Storage, StorageError},
+    storage::Storage,
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -334,17 +336,6 @@ fn listed(findings: &[Finding]) -> String {
         let separator = if text.is_empty() { "" } else { ", " };
         text.push_str(&format!("{separator}{} {}", finding.code, finding.subject));
         text.truncate(text.trim_end().len());
-    }
-    text
-}
-
-/// The error with its causes in one line.
-fn chain(error: &StorageError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
     }
     text
 }

@@ -5,6 +5,7 @@
 
 pub mod process;
 mod signals;
+mod status_socket;
 mod supervisor;
 mod systemd;
 
@@ -12,7 +13,7 @@ pub use signals::{Signal, Signals};
 
 use crate::{
     acme::{AcmeAuthority, InternalAuthority, Reading, Scheduler, SchedulerParts, authority::Authority},
-    admin::{AdminServer, Sources},
+    admin::Sources,
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Directory, Server},
@@ -20,10 +21,12 @@ use crate::{
     dns::{self, HickoryLookup, Lookup},
     https::PolicyServer,
     listening::{BindError, bind_all},
-    reload::{Refused, ReloadReport, ReloadRequest, Reloader},
+    logging::chain,
+    reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{MasterKey, SqliteStorage, Storage, StorageError},
 };
+use status_socket::StatusSocket;
 use std::{
     fs, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -40,7 +43,9 @@ use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
 const INTERNAL_ROOT_FILE: &str = "internal-root.pem";
-/// What parts may take for themselves after connections have drained.
+/// Where a resolver listens when nothing else is said.
+const DNS_PORT: u16 = 53;
+/// What parts may take for themselves after connections have drained, and then the store.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Reloads asked for that wait for the one under way; more would all see the same files.
 const RELOADS_WAITING: usize = 4;
@@ -113,24 +118,24 @@ impl Daemon {
         let snapshot = SharedSnapshot::default();
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
-        report.log();
-
         let storage = Arc::new(open_store(&server).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
+        if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
+
         let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
         let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
-        let (authority, internal_root) = match stand_ins.authority {
-            Some(authority) => (authority, None),
-            None => authority(&server, &port, clock).await?,
+        let (authorities, internal_root) = match stand_ins.authority {
+            Some(authority) => (vec![authority], None),
+            None => authorities(&server, &port, clock).await?,
         };
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
-            None => Arc::new(HickoryLookup::new(&dns_settings(&server)).map_err(part("the resolver"))?),
+            None => Arc::new(resolver(&server)?),
         };
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
-        let admin = AdminServer::bind(&server.admin.socket).map_err(part("the status socket"))?;
+        let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
         let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
 
         let mut supervisor = Supervisor::default();
@@ -153,7 +158,7 @@ impl Daemon {
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
-            authorities: vec![authority],
+            authorities,
             readiness: None,
             reading: Reading::default(),
             clock,
@@ -165,7 +170,7 @@ impl Daemon {
         let checks = CrossCheck::new(
             snapshot.clone(),
             lookup,
-            port,
+            Arc::clone(&port),
             clock,
             server.cross_check.clone(),
             server.dns.lookups_at_once,
@@ -177,7 +182,7 @@ impl Daemon {
 
         let reload_status = reloader.status();
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
-        supervisor.start("reload", reloader.run(requests, stop.clone()));
+        supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let sources = Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock };
         supervisor.start("admin", admin.run(sources, stop));
@@ -244,7 +249,8 @@ impl Daemon {
                     Signal::Reload => {
                         info!("reload requested");
                         systemd::reloading();
-                        reloading = self.request_reload();
+                        // With no room for another the last one that waits is the one to wait for.
+                        reloading = self.request_reload().or(reloading);
                     }
                     Signal::Stop(name) => {
                         info!(signal = name, "stop requested, a second signal ends at once");
@@ -263,11 +269,15 @@ impl Daemon {
             }
         };
         systemd::stopping();
-        tokio::select! {
-            _ = self.supervisor.stop(self.drain_timeout + STOP_GRACE) => {
-                self.storage.close().await;
-                ended
+        let stopped = async {
+            self.supervisor.stop(self.drain_timeout + STOP_GRACE).await;
+            // Everything is durable without it, so a stuck disk does not hold the end up.
+            if tokio::time::timeout(STOP_GRACE, self.storage.close()).await.is_err() {
+                warn!("store not closed in time, the next start tidies it up");
             }
+        };
+        tokio::select! {
+            () = stopped => ended,
             name = signals.next_stop() => {
                 warn!(signal = name, "second signal, ending without draining");
                 Ended::AtOnce
@@ -310,46 +320,75 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
 
-fn dns_settings(server: &Server) -> dns::Settings {
+/// The configured resolver. Where the system names none, this host is asked, as the C library does:
+/// serving does not depend on DNS, so neither does the start.
+fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
     let dns = &server.dns;
-    dns::Settings {
+    let mut settings = dns::Settings {
         servers: dns.servers.clone(),
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
+    };
+    HickoryLookup::new(&settings).or_else(|error| {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+        let error = chain(&error);
+        warn!(%error, asked = %host, "no system resolver, this host is asked; dns.servers names others");
+        settings.servers.push(host);
+        HickoryLookup::new(&settings).map_err(part("the resolver"))
+    })
+}
+
+/// After a start whose files have faults: what they hold back is served as it was before.
+async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn Storage>) -> ReloadReport {
+    match last_served(&**storage).await {
+        Ok(kept) if kept.is_empty() => report,
+        Ok(kept) => reloader.resume(kept),
+        Err(error) => {
+            warn!(error = %chain(&error), "what was served before could not be read");
+            report
+        }
     }
 }
 
-/// The configured authority, and where its root is when it is the internal one.
-async fn authority(
+/// The configured authorities in their order, and where the root of the internal one is.
+async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
     clock: Clock,
-) -> Result<(Arc<dyn Authority>, Option<PathBuf>), StartError> {
-    match &server.acme.directory {
-        Directory::Url(url) => {
-            let acme = AcmeAuthority::new(url, &server.acme, Arc::clone(storage), clock)
-                .map_err(part("the authority's trusted roots (acme.root_file)"))?;
-            Ok((Arc::new(acme), None))
-        }
-        Directory::Internal => {
-            let lifetime = server.acme.internal_lifetime;
-            let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
-                .await
-                .map_err(part("the internal authority"))?;
-            let file = server.store.directory.join(INTERNAL_ROOT_FILE);
-            if let Err(error) = write_if_other(&file, internal.root_pem()) {
-                warn!(%error, file = %file.display(), "internal root not written");
+) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
+    let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
+    let mut internal_root = None;
+    for settings in &server.acme.authorities {
+        match &settings.directory {
+            Directory::Url(url) => {
+                let acme = AcmeAuthority::new(url, settings, &server.acme, Arc::clone(storage), clock)
+                    .map_err(part("an authority's trusted roots (root_file)"))?;
+                authorities.push(Arc::new(acme));
             }
-            Ok((Arc::new(internal), Some(file)))
+            Directory::Internal => {
+                let lifetime = server.acme.internal_lifetime;
+                let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
+                    .await
+                    .map_err(part("the internal authority"))?;
+                let file = server.store.directory.join(INTERNAL_ROOT_FILE);
+                if let Err(error) = write_if_other(&file, internal.root_pem()) {
+                    warn!(%error, file = %file.display(), "internal root not written");
+                }
+                internal_root = Some(file);
+                authorities.push(Arc::new(internal));
+            }
         }
     }
+    Ok((authorities, internal_root))
 }
 
-/// Writes a public file unless it already says the same.
+/// Writes a public file unless it already says the same. On a full disk what stood there stays.
 fn write_if_other(file: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == text) {
         return Ok(());
     }
-    fs::write(file, text)
+    let beside = file.with_extension("new");
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+    written.inspect_err(|_| drop(fs::remove_file(&beside)))
 }

@@ -17,8 +17,9 @@ use hickory_resolver::{
 use std::{net::SocketAddr, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
-/// One question with all its tries and servers may take this long; waiting in line does not count.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(5);
+/// One question may take this much longer than all its tries; waiting in line does not count. With
+/// two tries of two seconds it ends within five.
+const BEYOND_TRIES: Duration = Duration::from_secs(1);
 /// More MX records than this are a stranger's joke; the least preferred are left out.
 const MX_RECORDS_MAX: usize = 64;
 /// Answers kept. Every domain is asked once a period, so the cache only softens bursts.
@@ -32,6 +33,8 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(60);
 pub struct HickoryLookup {
     resolver: TokioResolver,
     permits: Semaphore,
+    /// The longest one question may take, with all its tries and servers.
+    question_deadline: Duration,
 }
 
 impl HickoryLookup {
@@ -58,14 +61,19 @@ impl HickoryLookup {
         options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
         // Over TCP all questions share a connection; one question is at most two of them (A, AAAA).
         options.max_active_requests = lookups_at_once.saturating_mul(2).max(32);
-        Ok(Self { resolver: builder.build()?, permits: Semaphore::new(lookups_at_once) })
+        let tries = u32::try_from(settings.retries).unwrap_or(u32::MAX).saturating_add(1);
+        Ok(Self {
+            resolver: builder.build()?,
+            permits: Semaphore::new(lookups_at_once),
+            question_deadline: settings.timeout.saturating_mul(tries).saturating_add(BEYOND_TRIES),
+        })
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
     async fn ask(&self, domain: &DomainName, kind: RecordType) -> Result<Answer, Unanswered> {
         let mut name = Name::from_ascii(domain.as_str()).map_err(|error| Unanswered::because(&error))?;
         name.set_fqdn(true);
-        let asked = timeout(QUESTION_DEADLINE, self.resolver.lookup(name, kind)).await;
+        let asked = timeout(self.question_deadline, self.resolver.lookup(name, kind)).await;
         match asked.map_err(|_| Unanswered::because(&NetError::Timeout))? {
             Ok(lookup) => {
                 Ok(Answer::Records(lookup.answers().iter().map(|record| record.data.clone()).collect()))

@@ -47,9 +47,6 @@ const HYPER_BUFFER_MIN: usize = 8 * 1024;
 /// HTTP/2: the flow-control window in octets. Requests have no bodies worth a larger one.
 const HTTP2_WINDOW: u32 = 64 * 1024 - 1;
 
-/// HTTP/2: the header list in octets; a request of a sender has about 200.
-const HTTP2_HEADER_LIST: u32 = 8 * 1024;
-
 /// HTTP/2: octets of answers held for a peer that does not read.
 const HTTP2_SEND_BUFFER: usize = 16 * 1024;
 
@@ -273,7 +270,7 @@ where
     http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams)
-        .max_header_list_size(HTTP2_HEADER_LIST)
+        .max_header_list_size(limits.http2_header_bytes)
         .initial_stream_window_size(HTTP2_WINDOW)
         .initial_connection_window_size(HTTP2_WINDOW)
         .max_frame_size(16 * 1024)

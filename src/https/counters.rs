@@ -36,6 +36,8 @@ pub struct Counters {
     pub refused_total: Counter,
     /// Connections closed for want of a permit: too many from one address.
     pub refused_address: Counter,
+    /// Handshakes given up before they were signed: too many in a while from one address.
+    pub refused_rate: Counter,
     /// Handshakes aborted: no server name.
     pub no_sni: Counter,
     /// Handshakes aborted: a name that is not in the snapshot.

@@ -3,10 +3,15 @@
 //! One deadline covers both halves: waiting for the ClientHello and finishing the handshake. There
 //! is no fallback certificate: a name we do not serve gets an alert, and costs neither a look into
 //! the store nor memory, because the snapshot is asked first.
+//!
+//! An address that asks too often is cut off here and not at accept: only the ClientHello tells an
+//! authority that validates, which must not be limited, from a flood. What costs is saved all
+//! the same: the reading of the store, the key exchange and the signature come after.
 
-use super::{counters::Counters, tls, unfinished::Unfinished};
+use super::{counters::Counters, rate::Rate, tls, unfinished::Unfinished};
 use crate::{
     certificate::{CertificateTable, ChallengeTable, SourceError},
+    config::Limits,
     name::PolicyHost,
     snapshot::{SharedSnapshot, Snapshot},
 };
@@ -17,10 +22,10 @@ use rustls::{
     server::{Acceptor, ClientHello},
     sign::CertifiedKey,
 };
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{StartHandshake, server::TlsStream};
 
@@ -92,6 +97,8 @@ pub(super) enum Ending {
     OldTls,
     /// TLS failed, or the peer left; rustls has sent its alert.
     Tls(io::Error),
+    /// The address has had its share for now.
+    Rate,
     /// The deadline passed.
     Late,
     /// Newer handshakes needed the room.
@@ -111,7 +118,7 @@ impl Ending {
             Self::NoChallenge => Some(NO_APPLICATION_PROTOCOL),
             Self::OldTls => Some(PROTOCOL_VERSION),
             Self::Store(_) => Some(INTERNAL_ERROR),
-            Self::Challenge | Self::Tls(_) | Self::Late | Self::Shed => None,
+            Self::Challenge | Self::Tls(_) | Self::Rate | Self::Late | Self::Shed => None,
         }
     }
 
@@ -126,6 +133,7 @@ impl Ending {
             Self::Store(_) => "store_error",
             Self::OldTls => "old_tls",
             Self::Tls(_) => "tls_error",
+            Self::Rate => "rate",
             Self::Late => "timeout",
             Self::Shed => "shed",
         }
@@ -150,13 +158,14 @@ impl Ending {
             Self::NoChallenge => counters.no_challenge.add(),
             Self::Store(_) => counters.store_error.add(),
             Self::OldTls | Self::Tls(_) => counters.tls_error.add(),
+            Self::Rate => counters.refused_rate.add(),
             Self::Late => counters.handshake_timeout.add(),
             Self::Shed => counters.handshake_shed.add(),
         }
     }
 }
 
-/// Everything a handshake reads, and the list of those that are not finished.
+/// Everything a handshake reads, what addresses have spent, and the list of those not finished.
 #[derive(Debug)]
 pub(super) struct Handshakes {
     snapshot: SharedSnapshot,
@@ -165,17 +174,17 @@ pub(super) struct Handshakes {
     policy: ServerConfig,
     challenge: ServerConfig,
     timeout: Duration,
+    rate: Rate,
     unfinished: Unfinished,
 }
 
 impl Handshakes {
-    /// Handshakes that may take `timeout` each, at most `at_once` of them together.
+    /// Handshakes within `limits`: how long one may take, how many at once, how many from one address.
     pub(super) fn new(
         snapshot: SharedSnapshot,
         certificates: CertificateTable,
         challenges: ChallengeTable,
-        timeout: Duration,
-        at_once: usize,
+        limits: &Limits,
     ) -> Self {
         Self {
             snapshot,
@@ -183,29 +192,30 @@ impl Handshakes {
             challenges,
             policy: tls::config(&[b"h2", b"http/1.1"]),
             challenge: tls::config(&[ACME_TLS_1]),
-            timeout,
-            unfinished: Unfinished::new(at_once),
+            timeout: limits.handshake_timeout,
+            rate: Rate::new(limits.handshakes_per_address, limits.handshake_burst_per_address),
+            unfinished: Unfinished::new(limits.handshakes),
         }
     }
 
-    /// Carries the handshake on `io` out; hands back the stream and the host it was made for.
+    /// Carries the handshake of `peer` on `io` out; hands back the stream and the host it was made for.
     ///
     /// # Errors
     ///
-    /// [`Ending`] when no request will follow; the client has been told by then.
-    pub(super) async fn finish<IO>(&self, io: IO) -> Result<(TlsStream<IO>, PolicyHost), Ending>
+    /// [`Ending`] when no request will follow; by then the client has been told whatever there is to tell.
+    pub(super) async fn finish<IO>(&self, io: IO, peer: IpAddr) -> Result<(TlsStream<IO>, PolicyHost), Ending>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let (_place, shed) = self.unfinished.enter();
         tokio::select! {
             biased;
-            finished = timeout(self.timeout, self.shake(io)) => finished.unwrap_or(Err(Ending::Late)),
+            finished = timeout(self.timeout, self.shake(io, peer)) => finished.unwrap_or(Err(Ending::Late)),
             _ = shed => Err(Ending::Shed),
         }
     }
 
-    async fn shake<IO>(&self, io: IO) -> Result<(TlsStream<IO>, PolicyHost), Ending>
+    async fn shake<IO>(&self, io: IO, peer: IpAddr) -> Result<(TlsStream<IO>, PolicyHost), Ending>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -218,6 +228,9 @@ impl Handshakes {
             }
             Intent::Abort(ending) => return Err(abort(start.io, ending).await),
         };
+        if !self.rate.take(peer, Instant::now()) {
+            return Err(Ending::Rate);
+        }
         let certificate = match self.certificates.get(&host).await {
             Ok(Some(certificate)) => certificate,
             Ok(None) => return Err(abort(start.io, Ending::NoCertificate).await),

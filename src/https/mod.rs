@@ -1,6 +1,6 @@
 //! The policy server: HTTPS for policies (RFC 8461 §3.3) and plain HTTP for challenges (RFC 8555 §8.3).
 //!
-//! `server` accepts and drains, `handshake` finds the certificate or aborts, `connection` speaks
+//! `server` accepts and drains, `handshake` finds the certificate or aborts (within `rate`), `connection` speaks
 //! HTTP within limits, `respond` and `plain` decide what is answered and are pure. A request waits
 //! for nobody but its own sender: it reads the snapshot, the certificate table and its socket.
 
@@ -8,6 +8,7 @@ mod connection;
 mod counters;
 mod handshake;
 mod plain;
+mod rate;
 mod respond;
 mod server;
 mod tls;

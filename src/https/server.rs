@@ -60,13 +60,7 @@ impl PolicyServer {
         challenges: ChallengeTable,
         limits: Limits,
     ) -> Self {
-        let handshakes = Handshakes::new(
-            snapshot.clone(),
-            certificates,
-            challenges.clone(),
-            limits.handshake_timeout,
-            limits.handshakes,
-        );
+        let handshakes = Handshakes::new(snapshot.clone(), certificates, challenges.clone(), &limits);
         let permits = Permits::new(limits.connections, limits.connections_per_address);
         Self(Arc::new(Shared {
             snapshot,
@@ -154,7 +148,7 @@ impl PolicyServer {
         // Boxed, so that a connection that idles afterwards does not keep room for another handshake.
         let finished = tokio::select! {
             biased;
-            finished = Box::pin(handshakes.finish(stream)) => finished,
+            finished = Box::pin(handshakes.finish(stream, peer.ip())) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
             () = async { stop.cancelled().await; sleep(GRACE).await } => return,
         };

@@ -9,4 +9,4 @@ mod permits;
 
 pub use accept::{Accepted, Acceptor, Arrival};
 pub use bind::{BindError, bind_all};
-pub use permits::{Permit, Permits, Refusal};
+pub use permits::{Permit, Permits, Refusal, address_of};

@@ -73,7 +73,7 @@ impl Permits {
 }
 
 /// The address a peer is counted under: IPv4 as it is (also when mapped into IPv6), IPv6 by its /64.
-fn address_of(peer: IpAddr) -> IpAddr {
+pub fn address_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => {
             let network = u128::from(v6) & !u128::from(u64::MAX);

@@ -70,8 +70,16 @@ impl MaxAge {
     pub const LONGEST: Self = Self(31_557_600);
     /// The shortest a tenant may set, one day: Google treats anything shorter as an error (P-07).
     pub const SHORTEST_TO_SET: Self = Self(86_400);
-    /// One week: the default of a policy that says nothing (P-07).
+    /// One week.
     pub const WEEK: Self = Self(604_800);
+    /// Two weeks.
+    pub const TWO_WEEKS: Self = Self(2 * 604_800);
+
+    /// The lifetime of a policy that does not say one: a week, and two in mode enforce, where a
+    /// policy that senders forget between two mails protects nobody (P-07).
+    pub fn default_of(mode: Mode) -> Self {
+        if mode == Mode::Enforce { Self::TWO_WEEKS } else { Self::WEEK }
+    }
 
     /// Accepts `seconds` as a policy lifetime. Zero is legal on the wire; what a tenant may *set*
     /// is narrower and checked by the configuration.

@@ -3,10 +3,12 @@
 //! `watch` notices that files settled on new content, `reloader` reads them and replaces the
 //! snapshot, `status` tells others what came of it. A bad edit changes nothing that is served.
 
+mod kept;
 mod reloader;
 mod status;
 mod watch;
 
+pub use kept::last_served;
 pub use reloader::{Refused, ReloadReport, Reloader};
 pub use status::{ReloadState, ReloadStatus};
 pub use watch::ReloadRequest;

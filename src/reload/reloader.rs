@@ -13,7 +13,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// Tenants named in one log line; more are counted only.
 const NAMES_LOGGED_MAX: usize = 20;
@@ -104,6 +104,21 @@ impl Reloader {
             Some((server, _)) => Ok((server.clone(), report)),
             None => Err(Refused { faults: [report.faults, report.warnings].concat() }),
         }
+    }
+
+    /// Puts what was served by the process before in the place of what a faulty start left out, and
+    /// reads the files again. [`Self::first`] came before; nobody has been served yet.
+    pub fn resume(&mut self, kept: Tenants) -> ReloadReport {
+        let publish = self.snapshot.load().publish().clone();
+        self.generation += 1;
+        self.snapshot.replace(Snapshot::build(self.generation, kept.values(), publish));
+        self.tenants = kept;
+        self.reload()
+    }
+
+    /// The tenants served.
+    pub(super) fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Reads the files again and applies what can be applied. What cannot stays as it was last good;
@@ -217,7 +232,7 @@ impl ReloadReport {
                 "snapshot replaced"
             );
         } else {
-            debug!(generation, "config read, nothing served has changed");
+            info!(generation, faults = self.faults.len(), "config read, nothing served has changed");
         }
         for (tenants, what) in [
             (&self.added, "tenants added"),

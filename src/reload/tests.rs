@@ -4,12 +4,14 @@ use super::{watch::folders_of, *};
 use crate::{
     clock::Clock,
     snapshot::{SharedSnapshot, Snapshot},
+    storage::MemoryStorage,
 };
 use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -180,7 +182,7 @@ impl Running {
         let status = reloader.status();
         let (requests, inbox) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(reloader.run(inbox, stop.clone()));
+        let task = tokio::spawn(reloader.run(inbox, Arc::new(MemoryStorage::new()), stop.clone()));
         Self { site, requests, stop, task, status }
     }
 

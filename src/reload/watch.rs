@@ -6,7 +6,8 @@
 //! takes its place. A network mount is not seen by inotify at all: there it is the slow look, or
 //! SIGHUP.
 
-use super::{ReloadReport, Reloader};
+use super::{ReloadReport, Reloader, kept::Keeper};
+use crate::storage::Storage;
 use notify::{
     EventKind, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
@@ -27,8 +28,9 @@ use tracing::{debug, warn};
 
 /// Files count as settled when nothing happened to them for this long: `cp -r` pauses less.
 const SETTLED_AFTER: Duration = Duration::from_millis(300);
-/// An edit is read after this long even if something writes all the time.
-const SETTLED_AT_LAST: Duration = Duration::from_secs(1);
+/// An edit is read after this long even if something writes all the time: a log or a store in the
+/// same folder must not hold edits up for longer than the second that is promised.
+const SETTLED_AT_LAST: Duration = Duration::from_millis(600);
 /// How often stamps are looked at although inotify works: a lost notice costs no more.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often stamps are looked at where inotify does not work.
@@ -42,12 +44,19 @@ pub type ReloadRequest = oneshot::Sender<ReloadReport>;
 impl Reloader {
     /// Follows the files until `stop`, logging each reload. [`Self::first`] came before.
     ///
-    /// `requests` are SIGHUPs and the like: they are answered even when no file has changed.
+    /// `requests` are SIGHUPs and the like: they are answered even when no file has changed. What is
+    /// served is kept in `storage`.
     ///
     /// # Panics
     ///
     /// When reading the configuration panics: the supervisor must hear of it.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+        storage: Arc<dyn Storage>,
+        stop: CancellationToken,
+    ) {
+        let mut keeper = Keeper::new(storage);
         let notice = Arc::new(Notify::new());
         let mut watcher = Watcher::new(Arc::clone(&notice));
         watcher.follow(self.folders());
@@ -80,8 +89,14 @@ impl Reloader {
                 Err(_) => return,
             };
             watcher.follow(self.folders());
-            let Some(report) = report else { continue };
+            let Some(report) = report else {
+                if keeper.is_behind() {
+                    keeper.keep(self.tenants(), &ReloadReport::default()).await;
+                }
+                continue;
+            };
             report.log();
+            keeper.keep(self.tenants(), &report).await;
             if let Some(request) = request {
                 // Whoever asked may have gone; the reload is done all the same.
                 let _ = request.send(report);

@@ -1,6 +1,6 @@
 //! What every store promises, asked of each of them.
 
-use super::{FindingRow, Held, MemoryStorage, OrderFailures, SqliteStorage, Storage};
+use super::{FindingRow, Held, MemoryStorage, OrderFailures, ServedTenant, SqliteStorage, Storage};
 use crate::{
     certificate::{Certificate, CertificateSource, PrivateKey, Validity},
     name::{DomainName, PolicyHost},
@@ -80,6 +80,7 @@ async fn an_empty_store_has_nothing(store: &dyn Storage) {
     assert_eq!(store.credential("account").await.unwrap(), None);
     assert_eq!(store.held().await.unwrap(), []);
     assert_eq!(store.findings().await.unwrap(), []);
+    assert_eq!(store.served_tenants().await.unwrap(), []);
     store.remove_certificates(&[host(1)]).await.unwrap();
     store.remove_certificates(&[]).await.unwrap();
     store.replace_findings(&domain(1), &[]).await.unwrap();
@@ -110,6 +111,30 @@ async fn removed_certificates_are_gone_and_others_stay(store: &dyn Storage) {
     assert_eq!(sorted_held(store).await, [held(&certificate(2, 9))]);
 }
 
+async fn served_tenants_are_kept_changed_and_forgotten(store: &dyn Storage) {
+    let served = |name: &str, body: &str, hosts: &[usize]| ServedTenant {
+        tenant: name.to_owned(),
+        file: format!("tenants.d/{name} \u{fc}.toml"),
+        body: format!("version: STSv1\r\n{body}\r\n"),
+        hosts: hosts.iter().map(|n| host(*n)).collect(),
+    };
+    let check = async |expected: &[ServedTenant]| {
+        let mut kept = store.served_tenants().await.unwrap();
+        kept.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+        assert_eq!(kept, expected);
+    };
+    let (a, b, c) = (served("a", "mode: none", &[2, 1]), served("b", "", &[3]), served("c", "", &[4]));
+    store.replace_served_tenants(&[a.clone(), b.clone()]).await.unwrap();
+    check(&[a.clone(), b.clone()]).await;
+    let b_edited = served("b", "mode: testing", &[3, 5]);
+    store.save_served_tenants(&[c.clone(), b_edited.clone()], &["a".into(), "x".into()]).await.unwrap();
+    check(&[b_edited.clone(), c.clone()]).await;
+    store.replace_served_tenants(&[a.clone(), c.clone()]).await.unwrap();
+    check(&[a, c]).await;
+    store.replace_served_tenants(&[]).await.unwrap();
+    check(&[]).await;
+}
+
 async fn credentials_are_kept_by_name(store: &dyn Storage) {
     store.save_credential("account", b"one").await.unwrap();
     store.save_credential("root", b"\x00\x01\xff").await.unwrap();
@@ -136,6 +161,7 @@ async fn keep_the_contract(store: &dyn Storage) {
     certificates_come_back_as_they_were(store).await;
     a_newer_certificate_replaces_the_older(store).await;
     removed_certificates_are_gone_and_others_stay(store).await;
+    served_tenants_are_kept_changed_and_forgotten(store).await;
     credentials_are_kept_by_name(store).await;
     findings_are_replaced_by_domain(store).await;
 }

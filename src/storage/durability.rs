@@ -1,5 +1,5 @@
-//! What the store on disk promises beyond the contract: it survives kills, refuses folders open to
-//! others, reads when it cannot write, and says what to do when it cannot open.
+//! What the store on disk promises beyond the contract: it survives restarts and a full disk, refuses
+//! folders open to others, seals, and says what to do when it cannot open.
 
 use super::{
     MasterKey, ScheduleStorage, Scheduled, SqliteStorage, Storage, StorageError,
@@ -10,19 +10,16 @@ use crate::{certificate::CertificateSource, logging::chain};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
 };
 
-fn store_in(folder: &tempfile::TempDir) -> PathBuf {
+pub(super) fn store_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("store")
 }
 
-async fn open(directory: &Path) -> SqliteStorage {
+pub(super) async fn open(directory: &Path) -> SqliteStorage {
     SqliteStorage::open(directory, None).await.unwrap()
 }
 
@@ -287,135 +284,4 @@ async fn keys_swapped_between_two_hosts_are_noticed() {
     let error = store.certificate(&one).await.unwrap_err();
     assert!(chain(&error).to_string().contains("moved from another entry"), "{}", chain(&error));
     assert!(store.certificate(&two).await.unwrap().is_some());
-}
-
-const CHILD: &str = "MTA_STSD_STORE_OF_CHILD";
-
-/// This test binary again, running one test that is a child's part.
-fn child(part: &str, directory: &Path) -> Command {
-    child_of(&std::env::current_exe().unwrap(), part, directory)
-}
-
-fn child_of(binary: &Path, part: &str, directory: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command.args(["--exact", "--nocapture", "--test-threads=1"]);
-    command.arg(format!("storage::durability::{part}")).env(CHILD, directory);
-    command
-}
-
-#[tokio::test]
-async fn child_saves_until_killed() {
-    let Some(directory) = std::env::var_os(CHILD) else { return };
-    let store = open(Path::new(&directory)).await;
-    let first = store.held().await.unwrap().len();
-    for n in first.. {
-        store.save_certificate(&certificate(n, n as u8)).await.unwrap();
-        println!("\nsaved {n}");
-        std::io::stdout().flush().unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut acknowledged = None;
-    for saves in [1, 7, 20, 43, 0] {
-        let mut child = child("child_saves_until_killed", &store_in(&folder))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut saved = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok)
-            .filter_map(|line| line.strip_prefix("saved ")?.parse::<usize>().ok());
-        acknowledged = saved.by_ref().take(saves).last().or(acknowledged);
-        child.kill().unwrap();
-        // What it said before it died counts as well.
-        acknowledged = saved.last().or(acknowledged);
-        child.wait().unwrap();
-
-        let store = open(&store_in(&folder)).await;
-        let held = store.held().await.unwrap().len();
-        assert!(Some(held) > acknowledged, "{acknowledged:?} was acknowledged, {held} are held");
-        for n in 0..held {
-            assert_eq!(store.certificate(&host(n)).await.unwrap(), Some(certificate(n, n as u8)));
-        }
-        store.close().await;
-    }
-    assert!(acknowledged > Some(60), "the children did work: {acknowledged:?}");
-}
-
-#[tokio::test]
-async fn child_serves_from_a_folder_it_cannot_write() {
-    let Some(directory) = std::env::var_os(CHILD) else { return };
-    let store = open(Path::new(&directory)).await;
-    assert_eq!(store.certificate(&host(1)).await.unwrap(), Some(certificate(1, 1)));
-    assert_eq!(store.held().await.unwrap().len(), 1);
-    let refused = store.save_certificate(&certificate(2, 1)).await;
-    assert!(matches!(refused, Err(StorageError::NotWritable(_))), "{refused:?}");
-    assert!(matches!(store.check_writable().await, Err(StorageError::NotWritable(_))));
-    assert_eq!(store.certificate(&host(1)).await.unwrap(), Some(certificate(1, 1)), "reads go on");
-    // Given back the right to write, the same process writes.
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
-    for file in fs::read_dir(&directory).unwrap() {
-        fs::set_permissions(file.unwrap().path(), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    store.check_writable().await.unwrap();
-    store.save_certificate(&certificate(2, 1)).await.unwrap();
-    assert_eq!(store.held().await.unwrap().len(), 2);
-    store.close().await;
-    println!("\nserved");
-}
-
-/// Makes the store one that its owner cannot write, and lets a child serve from it. Root may write
-/// everything, so then the store and the child are another user's.
-fn serve_without_writing(folder: &tempfile::TempDir) {
-    let directory = store_in(folder);
-    // A copy, because another user may have no way to where this one was built; made by another
-    // process, because a file that we hold open for writing cannot be run.
-    let binary = folder.path().join("child");
-    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status();
-    assert!(copied.unwrap().success());
-    let mut command = child_of(&binary, "child_serves_from_a_folder_it_cannot_write", &directory);
-    let files: Vec<_> = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
-    if rustix::process::geteuid().is_root() {
-        const NOBODY: u32 = 65_534;
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for path in files.iter().chain([&directory]) {
-            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    for path in &files {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
-    }
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("\nserved\n"), "{said}");
-}
-
-#[tokio::test]
-async fn a_store_that_cannot_be_written_still_serves() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&store_in(&folder)).await;
-    store.save_certificate(&certificate(1, 1)).await.unwrap();
-    store.close().await;
-    serve_without_writing(&folder);
-}
-
-#[tokio::test]
-async fn a_store_that_cannot_be_written_still_serves_after_an_unclean_stop() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&store_in(&folder)).await;
-    store.save_certificate(&certificate(1, 1)).await.unwrap();
-    // What a kill leaves: the files as they are now, the log not yet in the database.
-    let left = tempfile::tempdir().unwrap();
-    fs::create_dir(store_in(&left)).unwrap();
-    for file in fs::read_dir(store_in(&folder)).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), store_in(&left).join(file.file_name())).unwrap();
-    }
-    serve_without_writing(&left);
 }

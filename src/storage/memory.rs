@@ -4,7 +4,9 @@
 
 mod rows;
 
-use super::{Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, Storage, StorageError};
+use super::{
+    Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
+};
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     name::{DomainName, PolicyHost},
@@ -28,6 +30,7 @@ pub struct MemoryStorage {
     refuses_writes: AtomicBool,
     refuses_reads: AtomicBool,
     certificate_reads: AtomicU64,
+    writes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -37,6 +40,7 @@ struct Kept {
     findings: HashMap<DomainName, Vec<FindingRow>>,
     schedule: Rows,
     budgets: HashMap<String, Timestamp>,
+    served: HashMap<String, ServedTenant>,
 }
 
 impl MemoryStorage {
@@ -60,6 +64,11 @@ impl MemoryStorage {
         self.certificate_reads.load(Relaxed)
     }
 
+    /// How many writes were asked for, refused ones included.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Relaxed)
+    }
+
     fn read(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
         if self.refuses_reads.load(Relaxed) {
             return Err(StorageError::Failed(io::Error::other("told to refuse reads").into()));
@@ -68,6 +77,7 @@ impl MemoryStorage {
     }
 
     fn write(&self) -> Result<MutexGuard<'_, Kept>, StorageError> {
+        self.writes.fetch_add(1, Relaxed);
         if self.refuses_writes.load(Relaxed) {
             let cause = io::Error::new(io::ErrorKind::StorageFull, "told to refuse writes");
             return Err(StorageError::NotWritable(cause.into()));
@@ -139,6 +149,26 @@ impl Storage for MemoryStorage {
         } else {
             kept.findings.insert(domain.clone(), findings.to_vec());
         }
+        Ok(())
+    }
+
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
+        Ok(self.read()?.served.values().cloned().collect())
+    }
+
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        kept.served.extend(tenants.iter().map(|served| (served.tenant.clone(), served.clone())));
+        removed.iter().for_each(|tenant| drop(kept.served.remove(tenant)));
+        Ok(())
+    }
+
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError> {
+        self.write()?.served = tenants.iter().map(|served| (served.tenant.clone(), served.clone())).collect();
         Ok(())
     }
 

@@ -1,15 +1,18 @@
 //! What must survive a restart, and the port to it.
 //!
 //! Certificates with their keys, credentials (the ACME account, the internal root), the history of
-//! orders, and the cross-check's findings. One embedded implementation over SQLite and one in
+//! orders, the cross-check's findings, and every tenant as it was last served. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
 mod folder;
 mod memory;
 mod pools;
+mod reader;
+mod rows;
 mod schedule;
 mod schedule_rows;
 mod seal;
+mod served;
 mod sqlite;
 
 #[cfg(test)]
@@ -18,8 +21,11 @@ mod contract;
 mod durability;
 #[cfg(test)]
 mod schedule_contract;
+#[cfg(test)]
+mod unwell;
 
 pub use memory::MemoryStorage;
+pub use reader::StoreReader;
 pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
@@ -60,6 +66,19 @@ pub trait Storage: CertificateSource {
         domain: &DomainName,
         findings: &[FindingRow],
     ) -> Result<(), StorageError>;
+
+    /// Every tenant as it was last served, in no particular order.
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError>;
+
+    /// Keeps `tenants` as they are served now and forgets those in `removed`; the others stay.
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError>;
+
+    /// Keeps `tenants` as all that is served now and forgets every other.
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError>;
 
     /// Proves that something can be written durably right now; asked before an order is placed,
     /// because a certificate that cannot be kept would be ordered again and again.
@@ -107,6 +126,19 @@ pub struct FindingRow {
     pub severity: String,
     /// When it was first seen.
     pub since: Timestamp,
+}
+
+/// A tenant as it was last served: what a refused edit falls back on after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedTenant {
+    /// Its name.
+    pub tenant: String,
+    /// The file it is written in.
+    pub file: String,
+    /// The policy text that senders were given.
+    pub body: String,
+    /// The policy hosts it owned, in the order written.
+    pub hosts: Vec<PolicyHost>,
 }
 
 /// Why the store did not do it, sorted by what the caller does next.

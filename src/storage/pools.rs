@@ -11,7 +11,8 @@ use sqlx::{
     pool::{PoolConnection, PoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, path::Path, time::Duration};
+use tokio::time::Instant;
 
 /// The longest one row may take: handshakes wait for it.
 pub(super) const READ: Duration = Duration::from_secs(5);
@@ -40,23 +41,38 @@ pub(super) struct Pools {
 #[derive(Debug)]
 pub(super) enum Writer {
     Open(SqlitePool),
-    Refused(String),
+    Refused {
+        why: String,
+        /// When it was last tried again, after the start.
+        tried_at: Option<Instant>,
+    },
 }
 
 impl Pools {
     /// Opens for writing, or for reading alone when nothing can be written but there is something to
     /// read: serving what we hold does not depend on the disk being well.
     pub(super) async fn open(folder: &Folder) -> Result<Self, StorageError> {
-        match Self::open_writable(folder).await {
+        let check = folder.has_write_ahead_log() || folder.database_bytes() <= ALWAYS_CHECKED_BYTES;
+        match Self::open_writable(folder, check).await {
             Err(StorageError::NotWritable(why)) if folder.database_bytes() > 0 => {
-                Self::open_read_only(folder, why).await
+                Self::open_read_only(folder, why, None, true).await
             }
             opened => opened,
         }
     }
 
-    async fn open_writable(folder: &Folder) -> Result<Self, StorageError> {
-        let unclean = folder.has_write_ahead_log();
+    /// Opens for writing what could only be read so far, or for reading again. Everything was
+    /// checked at start, and handshakes wait meanwhile.
+    pub(super) async fn open_again(folder: &Folder) -> Result<Self, StorageError> {
+        match Self::open_writable(folder, false).await {
+            Err(StorageError::NotWritable(why)) => {
+                Self::open_read_only(folder, why, Some(Instant::now()), false).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_writable(folder: &Folder, check: bool) -> Result<Self, StorageError> {
         let options = options(folder)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -64,7 +80,6 @@ impl Pools {
             .pragma("secure_delete", "ON")
             .pragma("journal_size_limit", "16777216");
         let writer = pool(1, WRITE).connect_with(options).await.map_err(write_error)?;
-        let check = unclean || folder.database_bytes() <= ALWAYS_CHECKED_BYTES;
         if let Err(error) = make_ready(&writer, check).await {
             // Gone before anybody opens the file in another way.
             writer.close().await;
@@ -77,11 +92,15 @@ impl Pools {
     async fn open_read_only(
         folder: &Folder,
         why: Box<dyn Error + Send + Sync>,
+        tried_at: Option<Instant>,
+        check: bool,
     ) -> Result<Self, StorageError> {
         // Without a log the file is the whole truth, and with this word SQLite needs no other files.
         let options = options_for_reading(folder).immutable(!folder.has_write_ahead_log());
         let readers = pool(READERS, LIST).connect_with(options).await.map_err(read_error)?;
-        check_whole(&readers).await?;
+        if check {
+            check_whole(&readers).await?;
+        }
         let applied: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(&readers)
             .await
@@ -89,7 +108,7 @@ impl Pools {
         if applied != MIGRATIONS.iter().map(|migration| migration.version).max() {
             return Err(StorageError::NotWritable(why));
         }
-        Ok(Self { readers, writer: Writer::Refused(chain(&*why).to_string()) })
+        Ok(Self { readers, writer: Writer::Refused { why: chain(&*why).to_string(), tried_at } })
     }
 
     /// Ends the connections; the writer last, so that it can empty the log into the database.
@@ -221,8 +240,12 @@ async fn check_whole(pool: &SqlitePool) -> Result<(), StorageError> {
 }
 
 fn options(folder: &Folder) -> SqliteConnectOptions {
+    options_at(&folder.database())
+}
+
+pub(super) fn options_at(database: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(folder.database())
+        .filename(database)
         .busy_timeout(READ)
         .foreign_keys(true)
         .row_buffer_size(512)
@@ -233,10 +256,12 @@ fn options_for_reading(folder: &Folder) -> SqliteConnectOptions {
     options(folder).read_only(true)
 }
 
-fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
+pub(super) fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
     PoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(wait)
+        // The library would warn of every handshake that waits for a slow disk; ours are counted.
+        .acquire_slow_threshold(Duration::MAX)
         // A local file does not go away between two uses.
         .idle_timeout(None)
         .max_lifetime(None)

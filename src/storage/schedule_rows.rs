@@ -3,7 +3,7 @@
 use super::{
     Budget, Next, OrderFailures, Renewal, ScheduleStorage, Scheduled, SqliteStorage, StorageError,
     pools::{LIST, READ, WRITE, read_error, within, write_error},
-    sqlite::{Cause, policy_host, readable},
+    rows::{Cause, policy_host, readable},
 };
 use crate::{
     certificate::{Certificate, Validity},

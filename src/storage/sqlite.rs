@@ -5,29 +5,45 @@
 //! else; a store that could only be opened for reading tries again at every write.
 
 use super::{
-    FindingRow, Held, ScheduleStorage, Scheduled, Storage, StorageError,
+    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
     folder::Folder,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
+    rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
+    served,
 };
 use crate::{
-    certificate::{Certificate, CertificateSource, PrivateKey, SourceError, Validity},
+    certificate::{Certificate, CertificateSource, SourceError},
     logging::chain,
     name::{DomainName, PolicyHost},
 };
-use jiff::Timestamp;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sqlx::{SqliteConnection, SqlitePool};
-use std::{error::Error, fmt, path::Path};
-use tokio::sync::{RwLock, RwLockReadGuard};
-use tracing::{info, warn};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard},
+    time::Instant,
+};
+use tracing::{error, info, warn};
 use zeroize::Zeroizing;
+
+/// The least time between two tries to open for writing what could only be read.
+const OPEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// The least time between two log lines about certificates that cannot be read.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The store on disk.
 pub struct SqliteStorage {
     folder: Folder,
     seal: Seal,
     pools: RwLock<Pools>,
+    asking: Arc<tokio::sync::Mutex<()>>,
+    told_at: Mutex<Option<Instant>>,
 }
 
 impl SqliteStorage {
@@ -51,31 +67,38 @@ impl SqliteStorage {
         check_seal(&pools.readers, &seal).await?;
         match &pools.writer {
             Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
-            Writer::Refused(why) => warn!(error = %why, "store opened for reading only"),
+            Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
         }
-        Ok(Self { folder, seal, pools: RwLock::new(pools) })
+        let pools = RwLock::new(pools);
+        Ok(Self { folder, seal, pools, asking: Arc::default(), told_at: Mutex::default() })
     }
 
     /// Ends the connections, which also empties the write-ahead log into the database. Everything is
     /// durable without it; afterwards every call fails.
     pub async fn close(&self) {
         self.pools.write().await.close().await;
+        self.folder.release();
     }
 
     /// The connections for writing; opens the database again when it could only be read so far.
     pub(super) async fn writer(&self) -> Result<SqlitePool, StorageError> {
-        match &self.pools.read().await.writer {
+        let why = match &self.pools.read().await.writer {
             Writer::Open(writer) => return Ok(writer.clone()),
-            Writer::Refused(why) => self.check_room(why).await?,
-        }
+            Writer::Refused { why, tried_at } if tried_at.is_some_and(|at| at.elapsed() < OPEN_AGAIN) => {
+                return Err(not_writable(why.clone()));
+            }
+            Writer::Refused { why, .. } => why.clone(),
+        };
+        // Handshakes wait while it is opened, so first what can be asked beside them.
+        self.ask_disk(&why, |folder| folder.check_rights().and_then(|()| folder.check_room())).await?;
         let mut pools = self.pools.write().await;
-        if let Writer::Refused(_) = &pools.writer {
+        if let Writer::Refused { .. } = &pools.writer {
             // First closed, because SQLite's two ways of opening a file must not meet.
             pools.close().await;
-            *pools = Pools::open(&self.folder).await?;
+            *pools = Pools::open_again(&self.folder).await?;
         }
         match &pools.writer {
-            Writer::Refused(why) => Err(not_writable(why.clone())),
+            Writer::Refused { why, .. } => Err(not_writable(why.clone())),
             Writer::Open(writer) => {
                 info!("store opened for writing");
                 seal_what_is_plain(writer, &self.seal).await?;
@@ -92,12 +115,21 @@ impl SqliteStorage {
         self.pools.read().await
     }
 
-    /// Refuses when the folder has no room; `why` explains when it cannot be said at all.
-    async fn check_room(&self, why: &str) -> Result<(), StorageError> {
-        let folder = self.folder.clone();
-        let asked = tokio::time::timeout(WRITE, tokio::task::spawn_blocking(move || folder.check_room()));
+    /// Asks the folder beside the runtime; `why` explains when the disk does not answer.
+    async fn ask_disk(
+        &self,
+        why: &str,
+        question: impl FnOnce(&Folder) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let asked = tokio::time::timeout(WRITE, async {
+            // One at a time: a stuck disk keeps a thread, and must not get another with every question.
+            let turn = Arc::clone(&self.asking).lock_owned().await;
+            let folder = self.folder.clone();
+            let answer = tokio::task::spawn_blocking(move || (question(&folder), turn).0);
+            answer.await
+        });
         match asked.await {
-            Ok(Ok(room)) => room.map_err(not_writable),
+            Ok(Ok(answer)) => answer.map_err(not_writable),
             Ok(Err(panicked)) => Err(failed(panicked)),
             Err(_) => Err(not_writable(why.to_owned())),
         }
@@ -125,15 +157,27 @@ impl SqliteStorage {
         .map(drop)
     }
 
-    async fn read_certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
-        let pools = self.readers().await;
-        let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
-        let row: Option<CertificateRow> =
-            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
-        row.map(|row| certificate(host, row, &self.seal))
-            .transpose()
-            .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
+    /// Our own trouble, but told as often as handshakes ask: so once in a while.
+    fn tell_unread(&self, host: &PolicyHost, error: &StorageError) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            error!(%host, error = %chain(error), "certificate not read from the store");
+            *told_at = Some(Instant::now());
+        }
     }
+}
+
+pub(super) async fn read_certificate(
+    readers: &SqlitePool,
+    seal: &Seal,
+    host: &PolicyHost,
+) -> Result<Option<Certificate>, StorageError> {
+    let query = sqlx::query_as(SELECT_CERTIFICATE).bind(host.as_str());
+    let row: Option<CertificateRow> =
+        within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
+    row.map(|row| certificate(host, row, seal))
+        .transpose()
+        .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
 }
 
 /// One indexed read; handshakes wait for it.
@@ -151,12 +195,14 @@ pub(super) const SELECT_SEALS: &str = "SELECT DISTINCT substr(private_key, 1, 5)
 pub(super) const SELECT_PLAIN_KEYS: &str = "SELECT host, private_key FROM certificates
      WHERE substr(private_key, 1, 5) >= x'00' AND substr(private_key, 1, 5) < x'01'";
 
-type CertificateRow = (String, String, String, String, Vec<u8>);
-
 #[async_trait::async_trait]
 impl CertificateSource for SqliteStorage {
     async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
-        self.read_certificate(host).await.map_err(|error| SourceError(error.into()))
+        let pools = self.readers().await;
+        read_certificate(&pools.readers, &self.seal, host).await.map_err(|error| {
+            self.tell_unread(host, &error);
+            SourceError(error.into())
+        })
     }
 }
 
@@ -246,14 +292,30 @@ impl Storage for SqliteStorage {
         within(WRITE, work).await.map_err(write_error)
     }
 
+    async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
+        served::read(&self.readers().await.readers).await
+    }
+
+    async fn save_served_tenants(
+        &self,
+        tenants: &[ServedTenant],
+        removed: &[String],
+    ) -> Result<(), StorageError> {
+        served::write(self.begin().await?, tenants, removed).await
+    }
+
+    async fn replace_served_tenants(&self, tenants: &[ServedTenant]) -> Result<(), StorageError> {
+        served::replace(self.begin().await?, tenants).await
+    }
+
     async fn check_writable(&self) -> Result<(), StorageError> {
-        self.check_room("the disk does not answer").await?;
+        self.ask_disk("the disk does not answer", Folder::check_room).await?;
         within(WRITE, probe(&self.writer().await?)).await.map_err(write_error)
     }
 }
 
 /// Refuses a key that does not fit what is there: serving with it would fail host by host.
-async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
+pub(super) async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), StorageError> {
     let prefixes: Vec<Vec<u8>> =
         sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
     let refused = prefixes.iter().find_map(|prefix| seal.accepts(prefix).err());
@@ -299,46 +361,6 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
         Ok(())
     };
     work.await.map_err(write_error)
-}
-
-pub(super) type Cause = Box<dyn Error + Send + Sync>;
-
-fn certificate(
-    host: &PolicyHost,
-    (not_before, not_after, authority, chain, key): CertificateRow,
-    seal: &Seal,
-) -> Result<Certificate, Cause> {
-    let key = Zeroizing::new(key);
-    let key = seal.open(Purpose::CertificateKey, host.as_str(), &key)?;
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-    if chain.is_empty() {
-        return Err("its chain is empty".into());
-    }
-    Ok(Certificate {
-        host: host.clone(),
-        chain,
-        key: PrivateKey::from_pkcs8(key.to_vec()),
-        validity: validity(&not_before, &not_after)?,
-        authority,
-    })
-}
-
-fn validity(not_before: &str, not_after: &str) -> Result<Validity, Cause> {
-    Ok(Validity { not_before: not_before.parse::<Timestamp>()?, not_after: not_after.parse()? })
-}
-
-pub(super) fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
-    PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
-}
-
-/// The rows that can be understood. One that cannot is one host's trouble and not a reason to hide
-/// all others: it counts as not there, so it is made anew and written over.
-pub(super) fn readable<R, T>(what: &str, rows: Vec<R>, read: impl Fn(R) -> Result<T, Cause>) -> Vec<T> {
-    let understood = rows.into_iter().filter_map(|row| {
-        let read = read(row);
-        read.inspect_err(|error| warn!(what, error = %chain(&**error), "stored row not understood")).ok()
-    });
-    understood.collect()
 }
 
 fn failed(error: impl Into<Cause>) -> StorageError {

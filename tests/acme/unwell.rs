@@ -69,7 +69,7 @@ async fn a_rate_limit_is_kept_with_its_end_and_its_reason() {
     let expected = IssueError::RateLimited {
         retry_after: Some(Duration::from_secs(120)),
         scope: LimitScope::Account,
-        detail: r"too many orders\u{a}".to_owned(),
+        detail: r"rateLimited: too many orders\u{a}".to_owned(),
     };
     assert_eq!(limited, expected);
 }
@@ -110,7 +110,9 @@ async fn a_silent_authority_holds_all_waiting_orders_no_longer_than_one_request(
     let directory = format!("https://{}/dir", listener.local_addr().unwrap());
     let settings = settings(&directory, &root_file);
     let storage = Arc::<MemoryStorage>::default();
-    let authority = Arc::new(AcmeAuthority::new(&directory, &settings, storage, Clock::System).unwrap());
+    let authority =
+        AcmeAuthority::new(&directory, &settings.authorities[0], &settings, storage, Clock::System).unwrap();
+    let authority = Arc::new(authority);
     let started = Instant::now();
     let orders: Vec<_> = (0..16)
         .map(|number| {

@@ -1,6 +1,7 @@
 //! `check`, `status` and `records`: what they print and how they end.
 
 use crate::support::Home;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 fn text(octets: Vec<u8>) -> String {
     String::from_utf8(octets).unwrap()
@@ -65,4 +66,64 @@ fn status_shows_certificate_id_and_records_of_a_domain() {
     assert_eq!(overview["domains"][0]["tenant"], "meadow");
     assert!(overview["domains"][0]["certificate"]["not_after"].is_string());
     assert_ne!(home.run(&["status", "stranger.example"]).status.code(), Some(0));
+    home.tenant("books", "books", "bücher.example", "mx1.meadow.example");
+    daemon.wait_for_policy("xn--bcher-kva.example", "mx1");
+    let shown = text(home.run(&["status", "bücher.example"]).stdout);
+    assert!(shown.contains("xn--bcher-kva.example = bücher.example (tenant books)"), "{shown}");
+}
+
+#[test]
+fn certificate_export_writes_key_and_chain_for_us_alone_beside_a_running_daemon() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    let out = home.path("meadow.pem");
+    let export = || home.run(&["certificate", "export", "meadow.example", "--out", out.to_str().unwrap()]);
+    assert_eq!(export().status.code(), Some(0));
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let public_key = |command: &[&str]| {
+        let output = Command::new("openssl").args(command).arg("-in").arg(&out).output().unwrap();
+        assert!(output.status.success(), "{}", text(output.stderr));
+        output.stdout
+    };
+    let of_key = public_key(&["pkey", "-pubout"]);
+    assert!(text(of_key.clone()).contains("PUBLIC KEY"));
+    assert_eq!(of_key, public_key(&["x509", "-noout", "-pubkey"]), "the key is not the certificate's");
+    assert_ne!(export().status.code(), Some(0), "an existing file is not written over");
+
+    let shown = text(home.run(&["certificate", "show", "mta-sts.meadow.example"]).stdout);
+    assert!(shown.contains("valid until") && shown.contains("internal"), "{shown}");
+    assert_eq!(home.run(&["certificate", "show", "stranger.example"]).status.code(), Some(78));
+}
+
+#[test]
+fn status_is_answered_while_the_last_edit_is_refused() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    home.write_main("[lisen]\n");
+    daemon.wait_for_log("config refused");
+    let status = home.run(&["status"]);
+    assert_eq!(status.status.code(), Some(0));
+    let shown = text(status.stdout);
+    for part in ["refused as a whole", "lisen", "did you mean listen?", "meadow.example (tenant meadow)"] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+    let json = text(home.run(&["status", "--json"]).stdout);
+    let overview: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(overview["reload"]["server_refused"], true);
+    assert!(!has_fraction(&json), "times in whole seconds: {json}");
+}
+
+/// Whether some time in the text has a fraction of a second.
+fn has_fraction(text: &str) -> bool {
+    let digit = |c: Option<&str>| c.is_some_and(|c| c.bytes().all(|b| b.is_ascii_digit()));
+    text.match_indices('.').any(|(at, _)| {
+        at >= 3
+            && text.get(at - 3..at - 2) == Some(":")
+            && digit(text.get(at - 2..at))
+            && digit(text.get(at + 1..at + 2))
+    })
 }

@@ -11,4 +11,5 @@ mod pebble;
 mod reload;
 mod stop;
 mod support;
+mod systemd;
 mod tries;

@@ -51,6 +51,41 @@ fn a_bad_edit_leaves_the_old_policy_served_and_lets_the_others_through() {
     assert!(!text.contains("192.0.2.25"), "{text}");
 }
 
+// A fault may lie in a file for weeks; the reboot in between must not turn it into an outage, nor
+// hand a domain to whoever claims it first in reading order.
+#[test]
+fn what_was_last_good_stays_so_over_a_restart() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    home.tenant("brook", "brook", "brook.example", "mx1.brook.example");
+    let mut daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    daemon.wait_for_policy("brook.example", "mx1");
+    home.write("tenants.d/meadow.toml", "[[tenant]\nname = ");
+    home.tenant("aaa", "thief", "brook.example", "mx.thief.example");
+    home.tenant("hill", "hill", "hill.example", "mx.hill.example");
+    daemon.wait_for_policy("hill.example", "mx.hill");
+    assert_eq!(daemon.stop(), 0);
+
+    for kill in [false, true] {
+        let mut daemon = home.start();
+        assert!(daemon.wait_for_policy("meadow.example", "mx1").contains("meadow"));
+        assert!(daemon.wait_for_policy("brook.example", "mx1").contains("mx1.brook.example"));
+        daemon.wait_for_policy("hill.example", "mx.hill");
+        assert!(daemon.log().iter().any(|line| line.contains("tenants refused") && line.contains("thief")));
+        if kill {
+            daemon.kill();
+        } else {
+            assert_eq!(daemon.stop(), 0);
+        }
+    }
+    home.tenant("meadow", "meadow", "meadow.example", "mx2.meadow.example");
+    fs::remove_file(home.path("tenants.d/brook.toml")).unwrap();
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx2");
+    daemon.wait_for_policy("brook.example", "mx.thief.example");
+}
+
 #[test]
 fn a_fault_in_the_server_part_keeps_everything_as_it_was() {
     let home = Home::new("");
@@ -86,12 +121,14 @@ fn hang_up_reloads() {
     let skip = daemon.log().len();
     daemon.signal("HUP");
     daemon.wait_for_log_after(skip, "reload requested");
+    daemon.wait_for_log_after(skip, "config read, nothing served has changed");
     daemon.wait_for_policy("meadow.example", "mx1");
 }
 
 #[test]
 fn no_fetch_fails_or_sees_a_mixture_while_edits_rain() {
-    let home = Home::new("");
+    // Two clients in a row of fetches are quicker than senders are expected to be.
+    let home = Home::new("[limits]\nhandshakes_per_address = 10000\nhandshake_burst_per_address = 10000\n");
     let write = |round: usize| {
         let mx: Vec<_> = (0..20).map(|n| format!("\"mx{n}.round{round}.example\"")).collect();
         let text =

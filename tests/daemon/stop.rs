@@ -1,11 +1,11 @@
 //! TERM drains and ends with 0, a second signal ends at once, a bad start ends with 78.
 
-use crate::support::{Home, eventually};
+use crate::support::{Home, PATIENCE, eventually};
 use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
 };
 
 #[test]
@@ -72,6 +72,34 @@ fn a_bad_server_part_ends_the_start_with_78_and_a_bad_tenant_does_not() {
     let daemon = home.start();
     daemon.wait_for_policy("good.example", "mx.good.example");
     assert_eq!(daemon.fetch("bad.example").exit, 35);
+}
+
+#[test]
+fn systemd_is_told_of_start_reload_and_stop() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let path = home.path("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let wait_for = |part: &str| {
+        let mut message = [0; 1024];
+        loop {
+            let length = systemd.recv(&mut message).unwrap();
+            let text = String::from_utf8_lossy(&message[..length]).into_owned();
+            if text.lines().any(|line| line.starts_with(part)) {
+                return text;
+            }
+        }
+    };
+    let mut daemon = home.start_with(&[("NOTIFY_SOCKET", &path)]);
+    assert!(wait_for("READY=1").contains("STATUS=generation 1, 1 policy hosts"));
+    daemon.signal("HUP");
+    assert!(wait_for("RELOADING=1").contains("MONOTONIC_USEC="));
+    wait_for("READY=1");
+    home.tenant("brook", "brook", "brook.example", "mx1.brook.example");
+    wait_for("STATUS=generation 2, 2 policy hosts");
+    assert_eq!(daemon.stop(), 0);
+    wait_for("STOPPING=1");
 }
 
 #[test]

@@ -87,7 +87,12 @@ impl Home {
     }
 
     pub fn start(&self) -> Daemon {
-        Daemon::start(self)
+        Daemon::start(self, &[])
+    }
+
+    /// Starts with these environment variables as well.
+    pub fn start_with(&self, environment: &[(&str, &Path)]) -> Daemon {
+        Daemon::start(self, environment)
     }
 }
 
@@ -107,10 +112,11 @@ struct Log {
 }
 
 impl Daemon {
-    pub fn start(home: &Home) -> Self {
+    fn start(home: &Home, environment: &[(&str, &Path)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mta-stsd"))
             .args(["serve", "--log-format", "json", "--log-level", "debug,hyper=info,sqlx=info", "--config"])
             .arg(home.main_file())
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

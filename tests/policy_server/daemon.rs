@@ -39,17 +39,18 @@ impl Authority for NotYetForNew {
 #[tokio::test]
 async fn every_vector_of_http_json_holds_for_the_whole_daemon() {
     let home = tempfile::tempdir().unwrap();
-    // The policies of `server::TestServer`, written as a configuration.
+    // The policies of `server::TestServer`, written as a configuration; all clients have one address here,
+    // and ask again and again until the first certificates are there.
     let tenant = |domain: &str| {
         format!(
-            "[[tenant]]\nname = \"{domain}\"\ndomains = [\"{domain}\"]\nmode = \"enforce\"\n\
+            "[[tenant]]\nname = \"{domain}\"\ndomains = [\"{domain}\"]\nmode = \"enforce\"\nmax_age = \"1w\"\n\
              mx = [\"mail.{domain}\"]\n"
         )
     };
     let main = home.path().join("mta-stsd.toml");
     let server = "[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n[store]\ndirectory = \"state\"\n\
                   [acme]\ndirectory = \"internal\"\n[admin]\nsocket = \"admin.sock\"\n\
-                  [cross_check]\nenabled = false\n";
+                  [cross_check]\nenabled = false\n[limits]\nhandshake_burst_per_address = 1000000\n";
     let tenants = ["example.com", "example.org", "new.example"].map(tenant).concat();
     fs::write(&main, server.to_owned() + &tenants).unwrap();
 

@@ -3,8 +3,9 @@
 use crate::{
     client::{Tls, connect_from, exchange, get, is_served, read_to_close},
     hello::{TLS_1_2, client_hello, fatal, send},
-    server::{BRIEF, COM, ORG, TestServer, limits, until},
+    server::{BRIEF, COM, Challenge, ORG, TestServer, limits, until, within},
 };
+use mta_stsd::config::Limits;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 #[tokio::test]
@@ -110,6 +111,45 @@ async fn one_address_that_holds_all_it_may_leaves_others_served() {
     until(|| server.policies.open_connections() == 0).await;
     let again = connect_from("127.0.0.2", server.target.https).await.unwrap();
     assert!(Tls::to(COM).over(again, &server.target).await.is_ok());
+}
+
+// Threat 15: the signature is what a flood of handshakes costs us.
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_cut_off_and_others_are_served() {
+    let mut limits = limits();
+    (limits.handshakes_per_address, limits.handshake_burst_per_address) = (1, 5);
+    let server = TestServer::start(limits);
+    let counters = server.policies.counters();
+    let flooder = async || connect_from("127.0.0.2", server.target.https).await.unwrap();
+    let hello = client_hello(TLS_1_2, Some(COM));
+    let mut answered = 0;
+    within(async {
+        while counters.refused_rate.get() == 0 {
+            let mut stream = flooder().await;
+            stream.write_all(&hello).await.unwrap();
+            stream.shutdown().await.unwrap();
+            answered += usize::from(!read_to_close(&mut stream).await.is_empty());
+        }
+    })
+    .await;
+    assert!(answered >= 5, "the burst was {answered}");
+    assert!(is_served(&server.target, ORG).await, "another address");
+    // Validations are never limited by address (standards A-50).
+    let _pending = (server.target.pend)(Challenge::TlsAlpn01 { host: COM });
+    for _ in 0..20 {
+        let mut authority = Tls::to(COM).alpn(&["acme-tls/1"]);
+        authority.unverified = true;
+        assert!(authority.over(flooder().await, &server.target).await.is_ok());
+    }
+}
+
+// Standards H-13: limits as they are by default.
+#[tokio::test]
+async fn fifty_fetches_from_one_address_are_all_answered() {
+    let server = TestServer::start(Limits::default());
+    for number in 1..=50 {
+        assert!(is_served(&server.target, COM).await, "number {number}");
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,22 @@ async fn a_large_header_list_or_target_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn the_header_list_is_as_long_as_configured() {
+    for (most, served) in [(4_096, true), (1_024, false)] {
+        let mut limits = limits();
+        limits.http2_header_bytes = most;
+        let server = TestServer::start(limits);
+        let mut http2 = Http2::connect(&server.target, COM).await;
+        // The first answer comes after the SETTINGS that tell the limit.
+        assert_eq!(http2.send(get(COM)).await.unwrap().status(), 200);
+        let mut large = get(COM);
+        large.headers_mut().insert("x", "a".repeat(2_000).parse().unwrap());
+        let answered = http2.send(large).await.is_ok_and(|response| response.status() == 200);
+        assert_eq!(answered, served, "at most {most}");
+    }
+}
+
 /// A frame (RFC 9113 §4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -42,6 +42,8 @@ pub fn limits() -> Limits {
     Limits {
         connections: 2_000,
         connections_per_address: 2_000,
+        handshakes_per_address: 10_000,
+        handshake_burst_per_address: 10_000,
         certificates_in_memory: 100,
         ..Limits::default()
     }

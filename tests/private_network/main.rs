@@ -1,18 +1,17 @@
-//! The real binary on the real ports, with a real DNS server and a real sender.
+//! The real binary in a world of its own: real ports, a real DNS server and sender, a real small disk.
 //!
-//! Runs `scenario.sh` in network, mount and process namespaces of its own: port 443 and 53 of a
-//! loopback that nobody else sees, a resolv.conf of its own, nothing left behind. Needs root (as
-//! continuous integration has) or user namespaces.
+//! Each scenario runs in network, mount and process namespaces of its own: ports 443 and 53 of a
+//! loopback that nobody else sees, a resolv.conf and disks of its own, nothing left behind. Needs root
+//! (as continuous integration has) or user namespaces.
 
 use std::process::Command;
 
-#[test]
-fn a_real_sender_accepts_our_policy_and_moved_mx_records_are_found() {
+fn run(scenario: &str) {
     let folder = tempfile::TempDir::with_prefix("mta-stsd-net-").unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/private_network/scenario.sh");
+    let script = format!("{}/tests/private_network/{scenario}", env!("CARGO_MANIFEST_DIR"));
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .args(["bash", script, env!("CARGO_BIN_EXE_mta-stsd")])
+        .args(["bash", &script, env!("CARGO_BIN_EXE_mta-stsd")])
         .arg(folder.path())
         .output()
         .expect("unshare is installed (Debian package util-linux)");
@@ -23,4 +22,19 @@ fn a_real_sender_accepts_our_policy_and_moved_mx_records_are_found() {
     );
     assert!(output.status.success(), "{shown}");
     assert!(shown.contains("scenario passed"), "{shown}");
+}
+
+#[test]
+fn a_real_sender_accepts_our_policy_and_moved_mx_records_are_found() {
+    run("scenario.sh");
+}
+
+#[test]
+fn a_full_or_read_only_disk_stops_orders_and_nothing_else() {
+    run("unwell_disk.sh");
+}
+
+#[test]
+fn an_authority_that_is_not_pebble_issues_by_both_challenges() {
+    run("other_authority.sh");
 }

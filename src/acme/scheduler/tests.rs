@@ -5,7 +5,7 @@ use crate::{
     acme::memory::{Conduct, MemoryAuthority},
     acme::{authority::IssueError, retry},
     certificate::CertificateSource,
-    config::{Directory, Publish, Tenant, TenantId},
+    config::{Publish, Tenant, TenantId},
     policy::{MaxAge, Mode, Policy, RenderedPolicy},
     snapshot::Snapshot,
     storage::MemoryStorage,
@@ -102,17 +102,13 @@ impl World {
 
 fn settings(orders_at_once: usize) -> config::Acme {
     config::Acme {
-        directory: Directory::Internal,
-        contact: Vec::new(),
-        terms_of_service_agreed: true,
-        root_file: None,
-        external_account: None,
-        profile: None,
+        authorities: vec![config::AuthoritySettings::internal()],
         tls_alpn_01: true,
         http_01: true,
         orders_at_once,
         order_deadline: DEADLINE,
         request_timeout: MINUTE,
+        requests_per_second: 1_000,
         internal_lifetime: 90 * DAY,
         budgets: config::Budgets::default(),
     }

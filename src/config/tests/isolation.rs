@@ -105,13 +105,13 @@ fn a_list_that_cannot_be_read_or_is_empty_keeps_its_tenant() {
     config.remove("list.txt");
     let outcome = config.check();
     assert_eq!((served(&outcome), names(&outcome)), (good.map(String::from).to_vec(), vec!["hosted"]));
-    config.write("list.txt", "b.example\nc.example\n_bad\n");
-    let outcome = config.check();
-    assert_eq!(
-        served(&outcome),
-        ["hosted: b.example c.example: mx.a.example"],
-        "a bad line holds back itself"
-    );
+    let kept = ["hosted: b.example c.example a.example: mx.a.example"];
+    for _ in 0..2 {
+        config.write("list.txt", "b.example\nc.example\na_example\n");
+        assert_eq!(served(&config.check()), kept, "the bad line may be what became of a.example");
+    }
+    config.write("list.txt", "b.example\nc.example\n");
+    assert_eq!(served(&config.check()), ["hosted: b.example c.example: mx.a.example"]);
 }
 
 #[test]
@@ -192,6 +192,21 @@ fn a_list_loses_only_the_domain_that_is_somebody_elses() {
     ));
 }
 
+// P-07: testing for a week, enforce for two, unless something else is said.
+#[test]
+fn what_a_policy_does_not_say_has_a_default() {
+    for (written, body) in [
+        ("", "mode: testing\r\nmx: mx.a.example\r\nmax_age: 604800"),
+        ("mode = \"enforce\"\n", "mode: enforce\r\nmx: mx.a.example\r\nmax_age: 1209600"),
+        ("mode = \"none\"\n", "mode: none\r\nmx: mx.a.example\r\nmax_age: 604800"),
+        ("max_age = \"86400s\"\n", "mode: testing\r\nmx: mx.a.example\r\nmax_age: 86400"),
+    ] {
+        let outcome = Config::new(&(tenant("a", &["a.example"], "mx.a.example") + written)).check();
+        let served = &outcome.tenants.values().next().unwrap().policy;
+        assert_eq!(&served.body()[..], format!("version: STSv1\r\n{body}\r\n").as_bytes(), "{written}");
+    }
+}
+
 #[test]
 fn a_tenant_may_have_domains_and_a_list() {
     let text = "[[tenant]]\nname = \"a\"\ndomains = [\"a.example\"]\ndomains_file = \"list.txt\"\nmx = [\"mx.a.example\"]\n";
@@ -221,11 +236,26 @@ fn a_name_used_twice_stays_with_the_file_it_was_loaded_from() {
 }
 
 #[test]
+fn a_folder_of_drop_ins_that_is_gone_is_still_looked_for() {
+    let mut config = Config::new("tenants = \"d/*.toml\"\n");
+    let folder = config.folder.path().join("d");
+    for there in [false, true, false] {
+        if there {
+            std::fs::create_dir(&folder).unwrap()
+        } else {
+            let _ = std::fs::remove_dir(&folder);
+        }
+        assert!(config.load().folders().any(|path| path == folder), "{there}");
+    }
+}
+
+#[test]
 fn files_with_a_leading_dot_are_nobodys_tenants() {
     let mut config = Config::new("tenants = \"d/*.toml\"\n");
     config.write("d/.a.toml", "= not toml");
     config.write("d/..data/b.toml", "= not toml");
     config.write("d/c.toml.swp", "= not toml");
+    config.write("d/d.toml", "# nobody yet\n");
     assert!(config.faults().is_empty());
 }
 

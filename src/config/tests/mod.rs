@@ -5,6 +5,8 @@ mod faults;
 mod isolation;
 mod properties;
 mod restart;
+mod server;
+mod shown;
 
 use super::*;
 use jiff::Timestamp;

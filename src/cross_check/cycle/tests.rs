@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::{
-    certificate::{Certificate, CertificateSource, SourceError},
     config::{Publish, Tenant, TenantId},
     cross_check::{DomainStatus, FindingCode},
     dns::memory::MemoryLookup,
     policy::{MaxAge, Mode, MxPattern, Policy},
-    storage::{FindingRow, Held},
+    storage::MemoryStorage,
 };
 use jiff::Timestamp;
 use std::{
@@ -15,76 +14,13 @@ use std::{
     path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 use tokio::{task::JoinHandle, time::sleep};
-use zeroize::Zeroizing;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MOMENT: Duration = Duration::from_millis(10);
-
-/// A store of findings alone.
-#[derive(Default)]
-struct Findings {
-    rows: Mutex<Vec<FindingRow>>,
-    full: AtomicBool,
-    writes: AtomicU64,
-}
-
-impl Findings {
-    fn subjects(&self) -> Vec<String> {
-        let mut subjects: Vec<_> = self.rows.lock().unwrap().iter().map(|row| row.subject.clone()).collect();
-        subjects.sort_unstable();
-        subjects
-    }
-}
-
-#[async_trait::async_trait]
-impl CertificateSource for Findings {
-    async fn certificate(&self, _: &PolicyHost) -> Result<Option<Certificate>, SourceError> {
-        unimplemented!("findings only")
-    }
-}
-
-#[async_trait::async_trait]
-impl Storage for Findings {
-    async fn credential(&self, _: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn save_credential(&self, _: &str, _: &[u8]) -> Result<(), StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn save_certificate(&self, _: &Certificate) -> Result<(), StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn held(&self) -> Result<Vec<Held>, StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn remove_certificates(&self, _: &[PolicyHost]) -> Result<(), StorageError> {
-        unimplemented!("findings only")
-    }
-    async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {
-        Ok(self.rows.lock().unwrap().clone())
-    }
-    async fn replace_findings(
-        &self,
-        domain: &DomainName,
-        findings: &[FindingRow],
-    ) -> Result<(), StorageError> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        if self.full.load(Ordering::Relaxed) {
-            return Err(StorageError::NotWritable("disk full".into()));
-        }
-        let mut rows = self.rows.lock().unwrap();
-        rows.retain(|row| row.domain != *domain);
-        rows.extend_from_slice(findings);
-        Ok(())
-    }
-    async fn check_writable(&self) -> Result<(), StorageError> {
-        unimplemented!("findings only")
-    }
-}
 
 fn domain(text: &str) -> DomainName {
     DomainName::from_ascii(text).unwrap()
@@ -106,7 +42,7 @@ fn snapshot(generation: u64, domains: &[DomainName], mx: &str) -> Snapshot {
 struct World {
     snapshot: SharedSnapshot,
     lookup: Arc<MemoryLookup>,
-    store: Arc<Findings>,
+    store: Arc<MemoryStorage>,
     clock: Clock,
 }
 
@@ -119,6 +55,14 @@ impl World {
             store: Arc::default(),
             clock: Clock::simulated(start),
         }
+    }
+
+    /// What the findings in the store are about.
+    async fn subjects(&self) -> Vec<String> {
+        let findings = self.store.findings().await.unwrap();
+        let mut subjects: Vec<_> = findings.into_iter().map(|row| row.subject).collect();
+        subjects.sort_unstable();
+        subjects
     }
 
     fn start(&self) -> (CrossCheckStatus, CancellationToken, JoinHandle<()>) {
@@ -196,8 +140,8 @@ async fn findings_keep_their_age_across_a_restart_and_go_when_mended() {
     sleep(HOUR).await;
     stop.cancel();
     running.await.unwrap();
-    assert_eq!(world.store.subjects(), ["backup.example.net"]);
-    assert_eq!(world.store.writes.load(Ordering::Relaxed), 1, "only changes are written");
+    assert_eq!(world.subjects().await, ["backup.example.net"]);
+    assert_eq!(world.store.writes(), 1, "only changes are written");
 
     world.lookup.silence(&one);
     let (status, ..) = world.start();
@@ -210,7 +154,7 @@ async fn findings_keep_their_age_across_a_restart_and_go_when_mended() {
     world.lookup.set_hosts(&one, &["mx.example.com"]);
     sleep(HOUR).await;
     assert_eq!(status.of(&one).unwrap().findings, []);
-    assert_eq!(world.store.subjects(), [""; 0]);
+    assert_eq!(world.subjects().await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,17 +167,17 @@ async fn a_domain_that_left_is_forgotten_and_not_asked_any_more() {
         severity: Severity::Error,
     };
     let kept = KnownFinding { finding, since: world.clock.now() };
-    world.store.rows.lock().unwrap().push(kept.to_row(&before));
+    world.store.replace_findings(&before, &[kept.to_row(&before)]).await.unwrap();
     world.lookup.set_hosts(&one, &["a.example.net"]);
     world.lookup.set_hosts(&two, &["b.example.net"]);
     let (status, ..) = world.start();
     sleep(MOMENT).await;
-    assert_eq!(world.store.subjects(), ["", "", "a.example.net", "b.example.net"]);
+    assert_eq!(world.subjects().await, ["", "", "a.example.net", "b.example.net"]);
 
     world.snapshot.replace(snapshot(2, std::slice::from_ref(&two), "mx.example.com"));
     sleep(MOMENT).await;
     assert_eq!(status.of(&one), None);
-    assert_eq!(world.store.subjects(), ["", "b.example.net"]);
+    assert_eq!(world.subjects().await, ["", "b.example.net"]);
     let asked = world.lookup.mx_questions(&one);
     sleep(HOUR * 3).await;
     assert_eq!(world.lookup.mx_questions(&one), asked);
@@ -246,14 +190,17 @@ async fn a_store_that_refuses_stops_nothing_and_catches_up() {
     for domain in &domains {
         world.lookup.set_hosts(domain, &[&format!("mx.{domain}")]);
     }
-    world.store.full.store(true, Ordering::Relaxed);
+    world.store.refuse_writes(true);
     let (status, ..) = world.start();
     sleep(HOUR * 3).await;
-    assert_eq!(status.counts().error, 2);
-    assert_eq!(world.store.subjects(), [""; 0]);
-    world.store.full.store(false, Ordering::Relaxed);
+    for domain in &domains {
+        let findings = status.of(domain).unwrap().findings;
+        assert_eq!(findings.iter().filter(|f| f.finding.severity == Severity::Error).count(), 1, "{domain}");
+    }
+    assert_eq!(world.subjects().await, [""; 0]);
+    world.store.refuse_writes(false);
     sleep(HOUR * 2).await;
-    assert_eq!(world.store.subjects(), ["", "", "mx.one.example", "mx.two.example"]);
+    assert_eq!(world.subjects().await, ["", "", "mx.one.example", "mx.two.example"]);
 }
 
 /// Answers after a second, and counts how many wait.
@@ -285,7 +232,9 @@ async fn no_more_is_asked_at_once_than_allowed() {
     let (status, ..) = world.start_with(Arc::clone(&slow) as Arc<dyn Lookup>, 4);
     sleep(Duration::from_secs(26)).await;
     assert_eq!(slow.waiting_max.load(Ordering::Relaxed), 4);
-    assert_eq!(status.counts().never_answered, 0);
+    for domain in &domains {
+        assert!(status.of(domain).unwrap().answered_at.is_some(), "{domain}");
+    }
 }
 
 /// What a test's subscriber writes.

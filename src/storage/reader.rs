@@ -1,0 +1,46 @@
+//! Reading a store beside the daemon that works with it.
+//!
+//! The daemon has its folder for itself, so that no second one orders what the first one holds. A
+//! command that only looks opens the database read-only instead, and takes nothing from anybody.
+
+use super::{
+    StorageError,
+    folder::DATABASE,
+    pools::{LIST, options_at, pool, read_error},
+    seal::{MasterKey, Seal},
+    sqlite::{check_seal, read_certificate},
+};
+use crate::{certificate::Certificate, name::PolicyHost};
+use sqlx::SqlitePool;
+use std::path::Path;
+
+/// A store that is read and nothing else, whether or not a daemon works with it.
+pub struct StoreReader {
+    readers: SqlitePool,
+    seal: Seal,
+}
+
+impl StoreReader {
+    /// Opens the database in `directory`; `key` is the daemon's master key, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Failed`] when there is no database or it cannot be opened,
+    /// [`StorageError::Unreadable`] when it is sealed with another key.
+    pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
+        let options = options_at(&directory.join(DATABASE)).read_only(true);
+        let readers = pool(1, LIST).connect_with(options).await.map_err(read_error)?;
+        let seal = Seal(key);
+        check_seal(&readers, &seal).await?;
+        Ok(Self { readers, seal })
+    }
+
+    /// The certificate held for `host`, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it cannot be read.
+    pub async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
+        read_certificate(&self.readers, &self.seal, host).await
+    }
+}
