@@ -144,7 +144,7 @@ async fn a_store_from_before_the_schedule_opens_unharmed() {
     store.save_certificate(&certificate(1, 1)).await.unwrap();
     store.save_certificate(&certificate(2, 1)).await.unwrap();
     store.close().await;
-    // Back to what the first migration left.
+    // Back to what the migrations before left.
     let mut connection = connect(&path).await;
     for statement in [
         "DROP TABLE schedule",
