@@ -6,7 +6,7 @@ use super::status::{
 use crate::{
     acme::AcmeStatus,
     clock::Clock,
-    cross_check::{CrossCheckStatus, Severity},
+    cross_check::{CrossCheckStatus, Severity, worst},
     name::{DomainName, PolicyHost},
     policy::Mode,
     reload::ReloadStatus,
@@ -21,6 +21,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::{
+    cmp::Reverse,
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -42,6 +43,10 @@ pub struct Sources {
     pub reload: ReloadStatus,
     /// What time it is.
     pub clock: Clock,
+    /// Whether the internal authority signs.
+    pub internal_authority: bool,
+    /// Whether policies are compared with MX records.
+    pub cross_check_enabled: bool,
 }
 
 /// The status socket, bound.
@@ -122,30 +127,31 @@ async fn status(
 fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, now: Timestamp) -> Overview {
     let mut summary =
         Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
-    let mut troubled = Vec::new();
+    let mut listed = Vec::new();
     for (host, hosted) in snapshot.iter() {
         match hosted.policy.policy().mode() {
             Mode::Enforce => summary.enforce += 1,
             Mode::Testing => summary.testing += 1,
             Mode::None => summary.none += 1,
         }
-        let certificate = sources.acme.of(host);
-        let valid = certificate.not_after.is_some_and(|not_after| not_after > now);
-        let failing = certificate.last_failure.is_some();
-        let serious = has_serious_finding(&sources.cross_check, host);
-        summary.without_certificate += usize::from(!valid);
-        summary.orders_failing += usize::from(failing);
-        summary.findings_serious += usize::from(serious);
-        if !valid || failing || serious || snapshot.len() <= Overview::DOMAINS_MAX {
-            troubled.push((host, hosted));
+        let trouble = Trouble::of(sources, host, now);
+        summary.without_certificate += usize::from(trouble.without_certificate);
+        summary.orders_failing += usize::from(trouble.failing);
+        summary.findings_serious += usize::from(trouble.worst >= Some(Severity::Error));
+        summary.findings_warn += usize::from(trouble.worst == Some(Severity::Warn));
+        if trouble.needs_attention() || snapshot.len() <= Overview::DOMAINS_MAX {
+            listed.push((trouble, host, hosted));
         }
     }
     let mut chosen = match domain.map(PolicyHost::of) {
-        None => troubled,
-        Some(Ok(host)) => snapshot.find_host(host.as_str()).into_iter().collect(),
+        None => listed,
+        Some(Ok(host)) => {
+            let found = snapshot.find_host(host.as_str());
+            found.map(|(host, hosted)| (Trouble::of(sources, host, now), host, hosted)).into_iter().collect()
+        }
         Some(Err(_)) => Vec::new(),
     };
-    chosen.sort_by_key(|(host, _)| *host);
+    chosen.sort_by_key(|(trouble, host, _)| (Reverse(trouble.rank()), *host));
     let omitted = chosen.len().saturating_sub(Overview::DOMAINS_MAX);
     chosen.truncate(Overview::DOMAINS_MAX);
     Overview {
@@ -153,15 +159,51 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         summary,
         reload: reload_summary(&sources.reload),
         troubles: troubles(&sources.acme),
-        domains: chosen.into_iter().map(|(host, hosted)| report(sources, snapshot, host, hosted)).collect(),
+        internal_authority: sources.internal_authority,
+        cross_check_off: !sources.cross_check_enabled,
+        domains: chosen
+            .into_iter()
+            .map(|(trouble, host, hosted)| DomainReport {
+                needs_attention: trouble.needs_attention(),
+                ..report(sources, snapshot, host, hosted)
+            })
+            .collect(),
         domains_omitted: omitted,
     }
 }
 
-fn has_serious_finding(cross_check: &CrossCheckStatus, host: &PolicyHost) -> bool {
-    cross_check
-        .of(&host.domain())
-        .is_some_and(|status| status.findings.iter().any(|known| known.finding.severity >= Severity::Error))
+/// Whether a domain needs attention, and how much.
+struct Trouble {
+    without_certificate: bool,
+    failing: bool,
+    worst: Option<Severity>,
+}
+
+impl Trouble {
+    fn of(sources: &Sources, host: &PolicyHost, now: Timestamp) -> Self {
+        let certificate = sources.acme.of(host);
+        let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
+        Self {
+            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: certificate.last_failure.is_some(),
+            worst: worst(checked.findings.iter().map(|known| &known.finding)),
+        }
+    }
+
+    fn needs_attention(&self) -> bool {
+        self.without_certificate || self.failing || self.worst >= Some(Severity::Warn)
+    }
+
+    /// The higher, the worse. Without a certificate nobody can fetch the policy, which is as bad as
+    /// mail refused under it; a renewal that fails has weeks left.
+    fn rank(&self) -> Option<Severity> {
+        let certificate = match (self.without_certificate, self.failing) {
+            (true, _) => Some(Severity::Error),
+            (false, true) => Some(Severity::Warn),
+            (false, false) => None,
+        };
+        certificate.max(self.worst)
+    }
 }
 
 fn troubles(acme: &AcmeStatus) -> Vec<String> {
@@ -202,6 +244,7 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
     let checked = sources.cross_check.of(&domain).unwrap_or_default();
     let held = certificate.not_after.zip(certificate.renew_at);
     DomainReport {
+        needs_attention: false,
         tenant: hosted.tenant.to_string(),
         mode: hosted.policy.policy().mode().to_string(),
         policy_id: hosted.policy.id().to_string(),

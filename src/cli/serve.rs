@@ -59,7 +59,7 @@ async fn serve(args: &ServeArgs) -> u8 {
         }
         Err(error) => {
             error!(error = %chain(&error), "daemon not started");
-            return FAILED;
+            return if error.needs_a_person() { CONFIG } else { FAILED };
         }
     };
     if let Some(line) = daemon.curl_line() {

@@ -67,13 +67,21 @@ impl<'s> Reading<'s> {
             let problem = format!("this is not TOML: {}", super::fault::shown(error.message().trim()));
             self.fault(span, "", problem, "mend the line; nothing of this file is used until then");
         }
-        errors.is_empty().then(|| Table {
-            reading: self,
-            path: String::new(),
-            span: Span::default(),
-            table: table.into_inner(),
-            asked: Vec::new(),
-        })
+        errors.is_empty().then(|| self.root(table.into_inner()))
+    }
+
+    /// As much of the file's top level as can be told although it is not TOML.
+    pub(super) fn what_is_toml(&self) -> Table<'_, 's> {
+        self.root(DeTable::parse_recoverable(self.source.text()).0.into_inner())
+    }
+
+    /// Another reading of the same file, whose faults are nobody's.
+    pub(super) fn aside(&self) -> Self {
+        Self::new(self.source)
+    }
+
+    fn root(&self, table: DeTable<'s>) -> Table<'_, 's> {
+        Table { reading: self, path: String::new(), span: Span::default(), table, asked: Vec::new() }
     }
 
     pub(super) fn fault(&self, span: Span, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {

@@ -206,6 +206,11 @@ pub struct Admin {
     pub socket: PathBuf,
 }
 
+impl Admin {
+    /// The socket's name in the store's folder, where it is unless the configuration says otherwise.
+    pub const SOCKET_NAME: &str = "admin.sock";
+}
+
 /// `[publish]`: what the records of customers point to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Publish {

@@ -7,6 +7,7 @@ use super::status::{ReloadState, ReloadStatus};
 use crate::{
     clock::Clock,
     config::{Fault, Files, Loaded, Previous, Server, TenantId, Tenants, check},
+    name::PolicyHost,
     snapshot::{SharedSnapshot, Snapshot},
 };
 use std::{
@@ -107,13 +108,29 @@ impl Reloader {
     }
 
     /// Puts what was served by the process before in the place of what a faulty start left out, and
-    /// reads the files again. [`Self::first`] came before; nobody has been served yet.
+    /// reads the files again. A first look came before; nobody has been served yet.
     pub fn resume(&mut self, kept: Tenants) -> ReloadReport {
         let publish = self.snapshot.load().publish().clone();
         self.generation += 1;
         self.snapshot.replace(Snapshot::build(self.generation, kept.values(), publish));
         self.tenants = kept;
         self.reload()
+    }
+
+    /// Where the store of this configuration is, be the rest as faulty as it may; `None` before the
+    /// first look, or when the main file cannot be read at all.
+    pub fn store_directory(&self) -> Option<&Path> {
+        self.last.as_ref().and_then(Loaded::store_directory)
+    }
+
+    /// The server's part of the last good look.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref().map(|(_, written)| written)
+    }
+
+    /// The tenants of the last look that write `host`, whether or not they are served as written.
+    pub fn claimants(&self, host: &PolicyHost) -> Vec<TenantId> {
+        self.last.as_ref().map(|last| last.claimants(host)).unwrap_or_default()
     }
 
     /// The tenants served.
@@ -152,7 +169,7 @@ impl Reloader {
 
     fn apply(&mut self, loaded: Loaded) -> ReloadReport {
         let served = self.snapshot.load_full();
-        let owner_of = |host: &crate::name::PolicyHost| served.find(host.as_str()).map(|p| p.tenant.clone());
+        let owner_of = |host: &PolicyHost| served.find(host.as_str()).map(|p| p.tenant.clone());
         let outcome = check(&loaded, &Previous { tenants: &self.tenants, owner_of: &owner_of });
         self.last = Some(loaded);
 

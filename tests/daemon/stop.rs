@@ -120,6 +120,6 @@ fn what_is_private_stays_private() {
 
     fs::set_permissions(home.path("state"), fs::Permissions::from_mode(0o755)).unwrap();
     let refused = home.run(&["serve"]);
-    assert_eq!(refused.status.code(), Some(70));
+    assert_eq!(refused.status.code(), Some(78), "only a person can mend it");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 700"));
 }
