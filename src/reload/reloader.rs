@@ -61,10 +61,13 @@ pub struct ReloadReport {
     pub removed: Vec<TenantId>,
     /// Tenants that are not served as written; an older self may be.
     pub refused: Vec<TenantId>,
-    /// Keys that a restart would change, each with its old and new value.
+    /// Keys that a restart would change, each with its old and new value; none while the server's part
+    /// is refused, since a restart would end there.
     pub needs_restart: Vec<String>,
     /// What holds something back.
     pub faults: Vec<Fault>,
+    /// Whether the look before this one found something that holds back, and this one nothing.
+    pub mended: bool,
     /// What is applied, but unwise.
     pub warnings: Vec<Fault>,
 }
@@ -201,10 +204,9 @@ impl Reloader {
                 report.replaced = true;
             }
             self.tenants = outcome.tenants;
-        } else if let Some((running, written)) = &self.server {
-            report.needs_restart = written.needs_restart(running);
         }
         report.generation = self.generation;
+        report.mended = report.is_good() && self.status.load().held_back > 0;
         self.note(&report);
         report
     }
@@ -220,6 +222,7 @@ impl Reloader {
             tenants: self.tenants.len(),
             server_refused: report.server_refused,
             needs_restart: report.needs_restart.clone(),
+            held_back: report.faults.len(),
             ..ReloadState::default()
         };
         state.name_refused(report.refused.iter());
@@ -259,6 +262,9 @@ impl ReloadReport {
             if !tenants.is_empty() {
                 info!(generation, count = tenants.len(), tenants = %names(tenants), "{what}");
             }
+        }
+        if self.mended {
+            info!(generation, "config has no faults any more");
         }
         if !self.refused.is_empty() {
             let tenants = names(&self.refused);
