@@ -187,7 +187,7 @@ impl Daemon {
             Arc::clone(&port),
             clock,
             server.cross_check.clone(),
-            server.dns.lookups_at_once,
+            &server.dns,
         );
         let cross_check = checks.status();
         if server.cross_check.enabled {
