@@ -144,6 +144,7 @@ impl Files {
             self.kept_main.take(),
             Recipe {
                 octets_max: limits.map_or(MAIN_FILE_OCTETS_MAX, |limits| limits.config_file_bytes),
+                if_missing: "create it, or name yours with --config",
                 now,
                 parse: |source| MainFile::read(source, &folder, interner),
                 unreadable: MainFile::unreadable,
@@ -184,6 +185,7 @@ impl Files {
                 self.kept_drop_ins.remove(&path),
                 Recipe {
                     octets_max: limits.config_file_bytes,
+                    if_missing: "mend the link, or take it away",
                     now,
                     parse: |source| TenantFile::read_drop_in(source, &mut self.interner),
                     unreadable: TenantFile::unreadable,
@@ -214,6 +216,7 @@ impl Files {
                 self.kept_lists.remove(&path),
                 Recipe {
                     octets_max: limits.list_file_bytes,
+                    if_missing: "put it back, or take the domains_file key out",
                     now,
                     parse: ListFile::read,
                     unreadable: ListFile::unreadable,
@@ -261,6 +264,14 @@ impl Loaded {
     /// Where its store is, under the same terms.
     pub fn store_directory(&self) -> Option<&Path> {
         self.main.places.as_ref().map(|places| &*places.store)
+    }
+
+    /// Whether any tenant is written, or at least a policy for one.
+    pub(super) fn has_tenants(&self) -> bool {
+        let mut drop_ins = self.drop_ins.iter();
+        !self.main.tenants.drafts.is_empty()
+            || !self.main.policies.is_empty()
+            || drop_ins.any(|file| !file.drafts.is_empty())
     }
 
     /// The tenants that write `host`, in reading order.

@@ -222,7 +222,7 @@ impl Reader<'_, '_> {
     }
 
     fn directory(&self, table: &mut Table<'_, '_>) -> Option<Directory> {
-        if !table.has("directory") {
+        if !table.has("directory") && !table.is_misspelt("directory") {
             self.missing_directory(table.span());
         }
         let text = table.text("directory")?;
