@@ -216,7 +216,7 @@ fn troubles(acme: &AcmeStatus) -> Vec<String> {
         troubles.push(format!("no orders while the store cannot be written: {trouble}"));
     }
     if overview.unsaved > 0 {
-        troubles.push(format!("{} certificates are served but could not be stored yet", overview.unsaved));
+        troubles.push(format!("certificates served but not stored yet: {}", overview.unsaved));
     }
     troubles
 }
@@ -274,5 +274,24 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
         domain: domain.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_stands_first_and_a_note_needs_no_attention() {
+        let trouble = |without_certificate, failing, worst| Trouble { without_certificate, failing, worst };
+        let worst_first = [
+            trouble(false, false, Some(Severity::Critical)),
+            trouble(true, true, Some(Severity::Warn)),
+            trouble(false, true, None),
+            trouble(false, false, Some(Severity::Info)),
+            trouble(false, false, None),
+        ];
+        assert!(worst_first.windows(2).all(|pair| pair[0].rank() > pair[1].rank()));
+        assert_eq!(worst_first.map(|trouble| trouble.needs_attention()), [true, true, true, false, false]);
     }
 }

@@ -99,12 +99,12 @@ fn read(args: &HostArgs) -> Result<Certificate, u8> {
 
 fn describe(certificate: &Certificate) -> String {
     format!(
-        "host         {}\nvalid from   {}\nvalid until  {}\nauthority    {}\nchain        {} certificates\n",
+        "host         {}\nvalid from   {}\nvalid until  {}\nauthority    {}\nchain        {}\n",
         certificate.host,
         certificate.validity.not_before,
         certificate.validity.not_after,
         certificate.authority,
-        certificate.chain.len()
+        super::counted(certificate.chain.len(), "certificate")
     )
 }
 

@@ -128,3 +128,30 @@ fn print_json(answer: &impl Serialize) {
 fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_takes_its_configuration_by_c() {
+        for command in [&["serve"][..], &["check"], &["status"], &["records", "a.example"]] {
+            let line = [&["mta-stsd"], command, &["-c", "here.toml"]].concat();
+            assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_host_is_taken_for_its_domain() {
+        for text in ["meadow.example", "mta-sts.meadow.example", "MTA-STS.Meadow.example."] {
+            assert_eq!(policy_host(text).unwrap().as_str(), "mta-sts.meadow.example", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_the_configuration_that_was_given() {
+        let command = |path: &str| ConfigArg { path: path.into() }.command("check");
+        assert_eq!(command(DEFAULT_FILE), "`mta-stsd check`");
+        assert_eq!(command("here.toml"), "`mta-stsd check --config here.toml`");
+    }
+}
