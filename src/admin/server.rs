@@ -6,7 +6,7 @@ use super::status::{
 use crate::{
     acme::AcmeStatus,
     clock::Clock,
-    cross_check::{CrossCheckStatus, Severity, worst},
+    cross_check::{Counts, CrossCheckStatus, Severity, worst},
     name::{DomainName, PolicyHost},
     policy::Mode,
     reload::ReloadStatus,
@@ -158,7 +158,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
         reload: reload_summary(&sources.reload),
-        troubles: troubles(&sources.acme),
+        troubles: troubles(&sources.acme, sources.cross_check.counts()),
         internal_authority: sources.internal_authority,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
@@ -206,7 +206,7 @@ impl Trouble {
     }
 }
 
-fn troubles(acme: &AcmeStatus) -> Vec<String> {
+fn troubles(acme: &AcmeStatus, checks: Counts) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(pause) = &overview.pause {
@@ -217,6 +217,11 @@ fn troubles(acme: &AcmeStatus) -> Vec<String> {
     }
     if overview.unsaved > 0 {
         troubles.push(format!("certificates served but not stored yet: {}", overview.unsaved));
+    }
+    // A domain whose own name servers are silent is its owner's matter; all of them are ours.
+    let never = checks.never_answered == checks.domains && checks.unanswered > 0;
+    if never || (checks.domains > 0 && checks.unanswered == checks.domains) {
+        troubles.push("dns does not answer mx lookups; check the resolvers (dns.servers)".to_owned());
     }
     troubles
 }
@@ -280,6 +285,19 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dns_is_our_trouble_when_it_answers_for_nobody() {
+        let check = |domains, never_answered, unanswered, told| {
+            let counts = Counts { domains, never_answered, unanswered, ..Counts::default() };
+            assert_eq!(!troubles(&AcmeStatus::default(), counts).is_empty(), told, "{counts:?}");
+        };
+        check(0, 0, 0, false);
+        check(5, 5, 0, false); // None was asked for yet.
+        check(5, 5, 1, true);
+        check(5, 0, 5, true);
+        check(5, 2, 2, false);
+    }
 
     #[test]
     fn the_worst_stands_first_and_a_note_needs_no_attention() {

@@ -14,7 +14,7 @@ pub struct Overview {
     pub summary: Summary,
     /// How the last reload went.
     pub reload: ReloadSummary,
-    /// Trouble of ours that holds back every order; empty when there is none.
+    /// Trouble of ours, not of one domain; empty when there is none.
     pub troubles: Vec<String>,
     /// Whether certificates come from the internal authority, whose root no sender trusts.
     #[serde(default)]

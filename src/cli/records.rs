@@ -48,7 +48,7 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
     if !target_is_known(snapshot.publish()) {
         eprintln!(
             "mta-stsd: {host} has to point to this server: set publish.cname to its name, and that record \
-             is the first one below"
+             is printed as well"
         );
     }
     for record in records_to_publish(&host, hosted, snapshot.publish()) {

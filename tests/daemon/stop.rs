@@ -84,7 +84,10 @@ fn systemd_is_told_of_start_reload_and_stop() {
     let wait_for = |part: &str| {
         let mut message = [0; 1024];
         loop {
-            let length = systemd.recv(&mut message).unwrap();
+            let length = match systemd.recv(&mut message) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                received => received.unwrap(),
+            };
             let text = String::from_utf8_lossy(&message[..length]).into_owned();
             if text.lines().any(|line| line.starts_with(part)) {
                 return text;
