@@ -7,12 +7,17 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
 RUN cargo build --locked --profile dist --bin mta-stsd
-# The store's folder with its mode, because the last stage has no shell to make one.
-RUN mkdir -p /state && mkdir -m 0700 /state/mta-stsd
+# What the image will hold: the program, the files of the C library that it is linked with, and the
+# public roots that vouch for the authority. The store's folder is made here, because there is no
+# shell to make one later.
+RUN mkdir -p /image/usr/bin /image/etc/ssl/certs \
+ && cp target/dist/mta-stsd /image/usr/bin/ \
+ && ldd target/dist/mta-stsd | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /image \
+ && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+ && mkdir -p /state && mkdir -m 0700 /state/mta-stsd
 
-# The C library, its friends and the public roots, and nothing else; the same Debian as above.
-FROM gcr.io/distroless/cc-debian12
-COPY --from=build /source/target/dist/mta-stsd /usr/bin/mta-stsd
+FROM scratch
+COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /state/ /var/lib/
 # A number, so that an orchestrator can see that it is not root. Ports below 1024 are open to every
 # user in a container by default (net.ipv4.ip_unprivileged_port_start).

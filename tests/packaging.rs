@@ -31,7 +31,9 @@ fn the_unit_and_the_image_start_the_daemon_the_same_way() {
     assert_eq!(unit("ExecStart"), format!("{path} serve"));
     assert_eq!(image("ENTRYPOINT"), format!("[{path:?}]"));
     assert_eq!(image("CMD"), "[\"serve\"]");
-    assert!(IMAGE.contains(&format!("target/dist/{} {path}\n", binary())), "the binary is where it is run");
+    let copied =
+        format!("cp target/dist/{} /image{}/ ", binary(), Path::new(&path).parent().unwrap().display());
+    assert!(IMAGE.contains(&copied) && IMAGE.contains("/image/ /\n"), "the binary is where it is run");
 }
 
 #[test]

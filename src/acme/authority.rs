@@ -1,9 +1,10 @@
 //! The port to whoever signs certificates.
 
 use crate::{
-    certificate::{ChallengeTable, PrivateKey},
+    certificate::{Certificate, CertificateId, ChallengeTable, PrivateKey},
     name::PolicyHost,
 };
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// Signs certificates for policy hosts: an ACME CA, the internal authority, or a test's.
@@ -12,15 +13,109 @@ pub trait Authority: Send + Sync {
     /// What names this authority in the store and in status: its directory URL, or `internal`.
     fn directory(&self) -> &str;
 
-    /// Orders one certificate for `host` alone, with a fresh key, putting challenge answers into
-    /// `answers` for as long as they are needed. May be cancelled at any await.
+    /// Places `request` with a fresh key, putting challenge answers into `answers` for as long as they
+    /// are needed. May be cancelled at any await.
     ///
     /// What comes back is not verified yet; the scheduler does that before anything is used.
     ///
     /// # Errors
     ///
     /// [`IssueError`], sorted by what the scheduler does next.
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError>;
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError>;
+
+    /// When the authority wants the certificate `id` replaced (RFC 9773 §4). `None`: this authority
+    /// has no renewal information.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Refused`] when it does not know the certificate; the others as for an order.
+    async fn renewal_info(&self, _id: &CertificateId) -> Result<Option<RenewalInfo>, IssueError> {
+        Ok(None)
+    }
+
+    /// Makes the world stop trusting `certificate` (RFC 8555 §7.6). One that is revoked already is as
+    /// good as revoked now.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Refused`] when the authority will not, or cannot; the others as for an order.
+    async fn revoke(&self, _certificate: &Certificate, _reason: RevocationReason) -> Result<(), IssueError> {
+        Err(IssueError::Refused { detail: "this authority revokes nothing".to_owned() })
+    }
+
+    /// What CAA records must allow; `None` until it is known, or when this authority heeds none.
+    async fn caa_identity(&self) -> Option<CaaIdentity> {
+        None
+    }
+}
+
+/// One certificate to be ordered, for one host alone.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderRequest<'a> {
+    /// Who it is for.
+    pub host: &'a PolicyHost,
+    /// The certificate that it renews. An authority with renewal information is told, and counts such
+    /// an order against no limit (RFC 9773 §5).
+    pub replaces: Option<&'a CertificateId>,
+}
+
+impl<'a> OrderRequest<'a> {
+    /// A first certificate for `host`.
+    pub fn first(host: &'a PolicyHost) -> Self {
+        Self { host, replaces: None }
+    }
+}
+
+/// When an authority wants a certificate replaced (RFC 9773 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalInfo {
+    /// Any moment in it will do; in the past, it means now.
+    pub window: Window,
+    /// A page that says why, for the operator: printable ASCII, https, at most 500 characters.
+    pub explanation_url: Option<String>,
+    /// When to ask again: from [`RenewalInfo::SOONEST`] to [`RenewalInfo::LATEST`].
+    pub retry_after: Duration,
+}
+
+impl RenewalInfo {
+    /// No authority makes us ask more often.
+    pub const SOONEST: Duration = Duration::from_secs(60);
+    /// No authority makes us ask more rarely: an event that moves the window should be noticed.
+    pub const LATEST: Duration = Duration::from_secs(86_400);
+    /// When to ask again where the authority does not say (RFC 9773 §4.3.3).
+    pub const UNSAID: Duration = Duration::from_secs(6 * 3_600);
+}
+
+/// A stretch of time; its end is after its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// First moment.
+    pub start: Timestamp,
+    /// Last moment.
+    pub end: Timestamp,
+}
+
+/// Why a certificate is revoked: the reasons that public authorities take (RFC 5280 §5.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationReason {
+    /// None is given.
+    #[default]
+    Unspecified,
+    /// The private key is known to others. Public authorities then refuse that key for ever.
+    KeyCompromise,
+    /// Another certificate took its place.
+    Superseded,
+    /// The host is not ours to serve any more.
+    CessationOfOperation,
+}
+
+/// What CAA records are held against (RFC 8659, RFC 8657).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaaIdentity {
+    /// The domains by which CAA records name the authority; empty when it does not tell.
+    pub identities: Vec<String>,
+    /// Our account, once there is one.
+    pub account_uri: Option<String>,
 }
 
 /// What an authority delivered.
@@ -30,6 +125,19 @@ pub struct Issued {
     pub chain_pem: String,
     /// The key the request was made with.
     pub key: PrivateKey,
+    /// The profile that the authority says it followed, if it knows profiles.
+    pub profile: Option<String>,
+}
+
+/// Whom a rate limit holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitScope {
+    /// Everybody: orders of the account, or requests from our address.
+    Account,
+    /// All hosts under one registered domain.
+    RegisteredDomain,
+    /// The host that was ordered for.
+    Name,
 }
 
 /// Why a certificate was not issued, sorted by what the scheduler does next.
@@ -37,11 +145,13 @@ pub struct Issued {
 /// `detail` is stranger's text: escaped and cut to 500 characters by whoever builds the error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
-    /// Come back later. Ordering sooner costs every tenant, so the whole account pauses.
+    /// Come back later; whoever else `scope` names must wait as well.
     #[error("the authority is rate limiting us: {detail}")]
     RateLimited {
         /// When the authority said how long.
         retry_after: Option<Duration>,
+        /// Whom it holds back.
+        scope: LimitScope,
         /// What it said.
         detail: String,
     },

@@ -4,27 +4,35 @@
 //! An order is for one name, has a fresh key, and gets one attempt with each kind of challenge.
 
 mod account;
+mod care;
+mod challenge;
+mod failure;
 
-use self::account::{Registrar, Session};
+use self::{
+    account::{Registrar, Session},
+    challenge::{answer_challenge, note, why_invalid},
+    failure::{Failure, Remedy, at, is_problem, is_unechoed, sort, sort_answer, unreachable},
+};
 use super::{
-    answer,
-    authority::{Authority, IssueError, Issued},
-    problem::{Problem, Stage, printable},
-    transport::{Transport, TransportError},
+    authority::{Authority, CaaIdentity, IssueError, Issued, OrderRequest, RenewalInfo, RevocationReason},
+    problem::{Stage, printable},
+    renewal_info,
+    transport::Transport,
 };
 use crate::{
-    certificate::{ChallengeTable, PendingAnswer, PrivateKey},
+    certificate::{Certificate, CertificateId, ChallengeTable, PrivateKey},
     clock::Clock,
     config,
     name::PolicyHost,
     storage::Storage,
 };
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use instant_acme::{
-    Account, AccountBuilder, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, Error,
-    ExternalAccountKey, HttpClient, Identifier, Key, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountBuilder, AuthorizationStatus, BodyWrapper, BytesResponse, CertificateIdentifier,
+    ChallengeType, Error, ExternalAccountKey, HttpClient, Identifier, Key, NewAccount, NewOrder, Order,
+    OrderStatus, Problem as LibraryProblem, RetryPolicy, RevocationRequest,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use std::{
@@ -36,7 +44,9 @@ use std::{
     },
     time::Duration,
 };
-use tracing::warn;
+use tracing::{debug, info, warn};
+
+pub use self::care::AccountShown;
 
 pub use super::transport::UnreadableRoots;
 
@@ -71,27 +81,45 @@ pub struct AcmeAuthority {
     challenges: Vec<ChallengeType>,
     polling: RetryPolicy,
     registrar: Arc<Registrar>,
+    told: Told,
+}
+
+/// What is said once in a process.
+#[derive(Default)]
+struct Told {
     profile_refused: AtomicBool,
+    profile_ignored: AtomicBool,
+    /// Also: not worth another order that stays behind at the authority.
+    replaces_ignored: AtomicBool,
+}
+
+/// What an order asks for beyond its name.
+#[derive(Clone, Copy)]
+struct Wishes<'a> {
+    profile: Option<&'a str>,
+    replaces: Option<&'a CertificateId>,
 }
 
 impl AcmeAuthority {
-    /// The authority at `directory`, a URL. Reads the trusted roots; connects to nothing.
+    /// The authority at `directory`, a URL, where `ours` is our account. Reads the trusted roots;
+    /// connects to nothing.
     ///
     /// # Errors
     ///
-    /// [`UnreadableRoots`] when `settings.root_file` holds no certificates.
+    /// [`UnreadableRoots`] when `ours.root_file` holds no certificates.
     pub fn new(
         directory: &str,
+        ours: &config::AuthoritySettings,
         settings: &config::Acme,
         storage: Arc<dyn Storage>,
         clock: Clock,
     ) -> Result<Self, UnreadableRoots> {
-        let transport = Transport::new(settings, clock)?;
+        let transport = Transport::new(ours.root_file.as_deref(), settings, clock)?;
         let kinds =
             [(settings.tls_alpn_01, ChallengeType::TlsAlpn01), (settings.http_01, ChallengeType::Http01)];
         Ok(Self {
             directory: directory.to_owned(),
-            profile: settings.profile.clone(),
+            profile: ours.profile.clone(),
             challenges: kinds.into_iter().filter_map(|(enabled, kind)| enabled.then_some(kind)).collect(),
             // A look after a quarter of a second, then ever more rarely: waits grow with a quarter of
             // the time already waited, unless Retry-After says otherwise.
@@ -99,9 +127,20 @@ impl AcmeAuthority {
                 .initial_delay(Duration::from_millis(250))
                 .backoff(1.3)
                 .timeout(settings.order_deadline),
-            registrar: Arc::new(Registrar::new(directory, settings, storage, transport)),
-            profile_refused: AtomicBool::new(false),
+            registrar: Arc::new(Registrar::new(directory, ours, storage, transport)),
+            told: Told::default(),
         })
+    }
+
+    /// What `session`'s authority will hear of what `request` and the configuration ask for.
+    fn wishes<'a>(&'a self, session: &Session, request: &OrderRequest<'a>) -> Wishes<'a> {
+        let offered = |profile: &&str| session.account.profiles().any(|offer| offer.name == *profile);
+        let profile = self.profile.as_deref().filter(offered);
+        if profile.is_none() {
+            self.warn_of_refused_profile();
+        }
+        let heeds = session.directory.renewal_info.is_some() && !self.told.replaces_ignored.load(Relaxed);
+        Wishes { profile, replaces: request.replaces.filter(|_| heeds) }
     }
 
     /// One order for each kind of challenge, until one is validated.
@@ -109,12 +148,13 @@ impl AcmeAuthority {
         &self,
         session: &Session,
         host: &PolicyHost,
+        wishes: Wishes<'_>,
         answers: &ChallengeTable,
     ) -> Result<Issued, Failure> {
         let mut failed = Vec::new();
         for kind in &self.challenges {
             // An authorization that failed is final; only a new order gets a new one (§7.1.6).
-            match self.order_by(kind, session, host, answers).await {
+            match self.order_by(kind, session, host, wishes, answers).await {
                 Ok(issued) => return Ok(issued),
                 Err(failure) => note(&mut failed, kind, failure)?,
             }
@@ -131,9 +171,10 @@ impl AcmeAuthority {
         kind: &ChallengeType,
         session: &Session,
         host: &PolicyHost,
+        wishes: Wishes<'_>,
         answers: &ChallengeTable,
     ) -> Result<Issued, Failure> {
-        let mut order = self.place(&session.account, host).await?;
+        let mut order = self.place(&session.account, host, wishes).await?;
         if order.state().status == OrderStatus::Pending {
             // Up until the authorization is final, whichever way this ends (RFC 8555 §8.3).
             let _up = answer_challenge(&mut order, kind, session, host, answers).await?;
@@ -142,24 +183,44 @@ impl AcmeAuthority {
         self.finalize(&mut order, host).await
     }
 
-    async fn place(&self, account: &Account, host: &PolicyHost) -> Result<Order, Failure> {
+    async fn place(
+        &self,
+        account: &Account,
+        host: &PolicyHost,
+        wishes: Wishes<'_>,
+    ) -> Result<Order, Failure> {
         let identifiers = [Identifier::Dns(host.as_str().to_owned())];
-        if let Some(profile) = &self.profile {
-            if account.profiles().any(|offered| offered.name == profile) {
-                let request = NewOrder::new(&identifiers).profile(profile);
-                match insist!(account.new_order(&request)) {
-                    Err(error) if is_problem(&error, "invalidProfile") => self.warn_of_profile(profile),
-                    outcome => return outcome.map_err(at(Stage::Order)),
-                }
-            } else {
-                self.warn_of_profile(profile);
-            }
+        let mut request = NewOrder::new(&identifiers);
+        if let Some(profile) = wishes.profile {
+            request = request.profile(profile);
         }
-        insist!(account.new_order(&NewOrder::new(&identifiers))).map_err(at(Stage::Order))
+        if let Some((issuer, serial)) = wishes.replaces.map(CertificateId::parts) {
+            let (authority_key_identifier, serial) = (issuer.into(), serial.into());
+            request = request.replaces(CertificateIdentifier { authority_key_identifier, serial });
+        }
+        let mut order = insist!(account.new_order(&request)).map_err(|error| {
+            if is_unechoed(&error) && !self.told.replaces_ignored.swap(true, Relaxed) {
+                warn!(directory = self.directory, "authority ignores what an order replaces, not told again");
+            }
+            match wishes.replaces {
+                Some(_) => Failure::of_replacement(error),
+                None => Failure::new(error, Stage::Order),
+            }
+        })?;
+        let followed = order.state().profile.as_deref();
+        if let Some(profile) = wishes.profile
+            && followed != Some(profile)
+            && !self.told.profile_ignored.swap(true, Relaxed)
+        {
+            let followed = printable(followed.unwrap_or("none"));
+            warn!(profile, followed, directory = self.directory, "authority follows another profile");
+        }
+        Ok(order)
     }
 
-    fn warn_of_profile(&self, profile: &str) {
-        if !self.profile_refused.swap(true, Relaxed) {
+    fn warn_of_refused_profile(&self) {
+        let Some(profile) = &self.profile else { return };
+        if !self.told.profile_refused.swap(true, Relaxed) {
             warn!(profile, directory = self.directory, "authority has no such profile; ordering its default");
         }
     }
@@ -170,7 +231,7 @@ impl AcmeAuthority {
             (Ok(OrderStatus::Ready), _) => Ok(()),
             (_, OrderStatus::Invalid) => Err(why_invalid(order).await),
             (Err(error), _) => Err(Failure::new(error, Stage::Order)),
-            (Ok(status), _) => Err(unreachable(format!("the order became {status:?}"))),
+            (Ok(status), _) => Err(unreachable(format!("the order became {status:?}")).into()),
         }
     }
 
@@ -184,7 +245,8 @@ impl AcmeAuthority {
                 _ => order.poll_certificate(&self.polling).await,
             }
         });
-        Ok(Issued { chain_pem: chain_pem.map_err(at(Stage::Order))?, key })
+        let chain_pem = chain_pem.map_err(at(Stage::Order))?;
+        Ok(Issued { chain_pem, key, profile: order.state().profile.as_deref().map(printable) })
     }
 }
 
@@ -194,87 +256,89 @@ impl Authority for AcmeAuthority {
         &self.directory
     }
 
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError> {
-        let session = self.registrar.session(None).await?;
-        match self.order_by_any_challenge(&session, host, answers).await {
-            Err(failure) if failure.account_unknown => {
-                warn!(directory = self.directory, "authority does not know our account any more");
-                let session = self.registrar.session(Some(&session)).await?;
-                self.order_by_any_challenge(&session, host, answers).await.map_err(|failure| failure.error)
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+        let host = request.host;
+        let _in_use = self.registrar.in_use().await;
+        let mut session = self.registrar.session(None).await?;
+        let mut wishes = self.wishes(&session, &request);
+        let mut registered_again = false;
+        loop {
+            let outcome = self.order_by_any_challenge(&session, host, wishes, answers).await;
+            let failure = match outcome {
+                Ok(issued) => return Ok(issued),
+                Err(failure) => failure,
+            };
+            match failure.remedy {
+                Some(Remedy::RegisterAgain) if !registered_again => {
+                    warn!(directory = self.directory, "authority does not know our account any more");
+                    session = self.registrar.session(Some(&session)).await?;
+                    registered_again = true;
+                }
+                Some(Remedy::WithoutReplaces) if wishes.replaces.is_some() => {
+                    debug!(%host, error = %failure.error, "ordered again without what it replaces");
+                    wishes.replaces = None;
+                }
+                Some(Remedy::WithoutProfile) if wishes.profile.is_some() => {
+                    self.warn_of_refused_profile();
+                    wishes.profile = None;
+                }
+                _ => return Err(failure.error),
             }
-            outcome => outcome.map_err(|failure| failure.error),
         }
+    }
+
+    async fn renewal_info(&self, id: &CertificateId) -> Result<Option<RenewalInfo>, IssueError> {
+        let session = self.registrar.session(None).await?;
+        let Some(resource) = &session.directory.renewal_info else { return Ok(None) };
+        let answer = self.registrar.get(&format!("{}/{id}", resource.trim_end_matches('/'))).await?;
+        if !answer.status().is_success() {
+            return Err(sort_answer(&answer, Stage::Certificate));
+        }
+        let info = renewal_info::read(answer.body(), self.registrar.retry_after(&answer));
+        info.map(Some).map_err(|why| unreachable(format!("no renewal information: {why}")))
+    }
+
+    async fn revoke(&self, certificate: &Certificate, reason: RevocationReason) -> Result<(), IssueError> {
+        let host = &certificate.host;
+        let Some(leaf) = certificate.chain.first() else {
+            return Err(IssueError::Refused { detail: "there is no certificate to revoke".to_owned() });
+        };
+        let _in_use = self.registrar.in_use().await;
+        let session = self.registrar.session(None).await?;
+        let request = RevocationRequest { certificate: leaf, reason: reason_code(reason) };
+        match insist!(session.account.revoke(&request)) {
+            Err(error) if is_problem(&error, "alreadyRevoked") => {
+                info!(%host, "certificate was revoked before")
+            }
+            outcome => {
+                outcome.map_err(|error| sort(&error, Stage::Certificate))?;
+                info!(%host, ?reason, "certificate revoked");
+            }
+        }
+        Ok(())
+    }
+
+    async fn caa_identity(&self) -> Option<CaaIdentity> {
+        let session = self.registrar.session(None).await.ok()?;
+        let account_uri = Some(session.account.id().to_owned());
+        Some(CaaIdentity { identities: session.directory.meta.caa_identities.clone(), account_uri })
+    }
+}
+
+/// The library's word for a reason; none is no code at all, as authorities prefer.
+fn reason_code(reason: RevocationReason) -> Option<instant_acme::RevocationReason> {
+    use instant_acme::RevocationReason as Code;
+    match reason {
+        RevocationReason::Unspecified => None,
+        RevocationReason::KeyCompromise => Some(Code::KeyCompromise),
+        RevocationReason::Superseded => Some(Code::Superseded),
+        RevocationReason::CessationOfOperation => Some(Code::CessationOfOperation),
     }
 }
 
 impl fmt::Debug for AcmeAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AcmeAuthority").field("directory", &self.directory).finish_non_exhaustive()
-    }
-}
-
-/// Puts the answer to the order's challenge up, then tells the authority to look. `None` when the
-/// authorization is valid already.
-async fn answer_challenge(
-    order: &mut Order,
-    kind: &ChallengeType,
-    session: &Session,
-    host: &PolicyHost,
-    answers: &ChallengeTable,
-) -> Result<Option<PendingAnswer>, Failure> {
-    const NONE: Error = Error::Str("an order without authorizations");
-    insist!(async { order.authorizations().next().await.unwrap_or(Err(NONE)).map(drop) })
-        .map_err(at(Stage::Order))?;
-    // Fetched above, where it can be repeated; from here it comes out of the order's memory.
-    let mut authorizations = order.authorizations();
-    let authorization = authorizations.next().await.unwrap_or(Err(NONE));
-    let mut authorization = authorization.map_err(at(Stage::Order))?;
-    match authorization.status {
-        AuthorizationStatus::Valid => return Ok(None),
-        AuthorizationStatus::Pending => {}
-        status => return Err(unreachable(format!("the authorization is {status:?}"))),
-    }
-    let Some(mut challenge) = authorization.challenge(kind.clone()) else {
-        return Err(IssueError::NotValidated { detail: "not offered by the authority".to_owned() }.into());
-    };
-    let up = if *kind == ChallengeType::TlsAlpn01 {
-        let certificate = answer::tls_alpn_01(session.key.pkcs8(), &challenge.token, host)
-            .map_err(|error| IssueError::Account { detail: error.to_string() })?;
-        answers.answer_tls_alpn_01(host.clone(), Arc::new(certificate))
-    } else {
-        let key_authorization = challenge.key_authorization().as_str().to_owned();
-        answers.answer_http_01(host.clone(), &challenge.token, key_authorization)
-    };
-    insist!(challenge.set_ready()).map_err(at(Stage::Validation))?;
-    Ok(Some(up))
-}
-
-/// Notes that `kind` did not work, so that another may be tried; hands back what ends the order.
-fn note(failed: &mut Vec<String>, kind: &ChallengeType, failure: Failure) -> Result<(), Failure> {
-    match failure.error {
-        IssueError::NotValidated { detail } => failed.push(format!("{}: {detail}", word(kind))),
-        // Failed validations are limited for each name. Whoever has just failed one has met that limit,
-        // most likely, and other tenants shall not pause for it; an account's limit comes up again.
-        IssueError::RateLimited { detail, .. } if !failed.is_empty() => {
-            failed.push(format!("{}: not tried, {detail}", word(kind)));
-        }
-        _ => return Err(failure),
-    }
-    Ok(())
-}
-
-/// The challenge's own problem says more than the order's, so it is fetched.
-async fn why_invalid(order: &mut Order) -> Failure {
-    let of_order = order.state().error.clone();
-    let mut of_challenge = None;
-    if let Some(Ok(mut authorization)) = order.authorizations().next().await
-        && insist!(async { authorization.refresh().await.map(drop) }).is_ok()
-    {
-        of_challenge = authorization.challenges.iter().find_map(|challenge| challenge.error.clone());
-    }
-    match of_challenge.or(of_order) {
-        Some(problem) => Failure::new(Error::Api(problem), Stage::Validation),
-        None => IssueError::NotValidated { detail: "no reason given".to_owned() }.into(),
     }
 }
 
@@ -285,77 +349,6 @@ fn signing_request(host: &PolicyHost) -> Result<(Vec<u8>, PrivateKey), rcgen::Er
     request.distinguished_name = DistinguishedName::new();
     let request = request.serialize_request(&key)?;
     Ok((request.der().to_vec(), PrivateKey::from_pkcs8(key.serialize_der())))
-}
-
-/// The word for a kind of challenge.
-fn word(kind: &ChallengeType) -> &'static str {
-    match kind {
-        ChallengeType::TlsAlpn01 => "tls-alpn-01",
-        _ => "http-01",
-    }
-}
-
-/// An order that failed, and whether that was because the authority has forgotten our account.
-#[derive(Debug)]
-struct Failure {
-    error: IssueError,
-    account_unknown: bool,
-}
-
-impl Failure {
-    fn new(error: Error, stage: Stage) -> Self {
-        Self { account_unknown: is_problem(&error, "accountDoesNotExist"), error: sort(&error, stage) }
-    }
-}
-
-impl From<IssueError> for Failure {
-    fn from(error: IssueError) -> Self {
-        Self { error, account_unknown: false }
-    }
-}
-
-fn at(stage: Stage) -> impl Fn(Error) -> Failure {
-    move |error| Failure::new(error, stage)
-}
-
-fn unreachable(detail: String) -> Failure {
-    IssueError::Unreachable { detail: printable(&detail) }.into()
-}
-
-fn is_problem(error: &Error, word: &str) -> bool {
-    matches!(error, Error::Api(problem) if told(problem).word() == word)
-}
-
-fn told(problem: &instant_acme::Problem) -> Problem<'_> {
-    Problem {
-        kind: problem.r#type.as_deref().unwrap_or_default(),
-        detail: problem.detail.as_deref().unwrap_or_default(),
-        retry_after: None,
-    }
-}
-
-/// What the library met, sorted by what the scheduler does next.
-fn sort(error: &Error, stage: Stage) -> IssueError {
-    match error {
-        Error::Api(problem) => told(problem).sort(stage),
-        Error::Crypto | Error::KeyRejected => {
-            IssueError::Account { detail: "the account's key in the store cannot be used".to_owned() }
-        }
-        Error::Timeout(_) => IssueError::Unreachable { detail: "the order takes too long".to_owned() },
-        Error::Other(other) => match other.downcast_ref() {
-            Some(TransportError::Throttled { status, retry_after, body }) => {
-                throttled(*status, *retry_after, body)
-            }
-            _ => IssueError::Unreachable { detail: printable(&other.to_string()) },
-        },
-        other => IssueError::Unreachable { detail: printable(&format!("unexpected answer: {other}")) },
-    }
-}
-
-fn throttled(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> IssueError {
-    let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok();
-    let detail = problem.and_then(|problem| problem.detail).unwrap_or_else(|| format!("status {status}"));
-    IssueError::RateLimited { retry_after, detail: printable(&detail) }
 }
 
 impl HttpClient for Transport {
@@ -378,20 +371,6 @@ impl HttpClient for Transport {
 mod tests {
     use super::*;
     use x509_parser::{extensions::GeneralName, prelude::*};
-
-    // Let's Encrypt allows five failed validations of a name in an hour.
-    #[test]
-    fn a_limit_met_by_a_hosts_own_failures_is_its_own() {
-        let limited = || IssueError::RateLimited { retry_after: None, detail: "too many".to_owned() };
-        let mut failed = Vec::new();
-        let ended = note(&mut failed, &ChallengeType::TlsAlpn01, limited().into()).unwrap_err();
-        assert_eq!(ended.error, limited(), "before any failure the limit is the account's");
-
-        let nobody_there = IssueError::NotValidated { detail: "nobody there".to_owned() };
-        assert!(note(&mut failed, &ChallengeType::TlsAlpn01, nobody_there.into()).is_ok());
-        assert!(note(&mut failed, &ChallengeType::Http01, limited().into()).is_ok());
-        assert_eq!(failed, ["tls-alpn-01: nobody there", "http-01: not tried, too many"]);
-    }
 
     // Standards A-14.
     #[test]

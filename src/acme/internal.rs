@@ -5,7 +5,7 @@
 //! for good.
 
 use super::{
-    authority::{Authority, IssueError, Issued},
+    authority::{Authority, IssueError, Issued, OrderRequest},
     problem::printable,
 };
 use crate::{
@@ -96,6 +96,7 @@ impl InternalAuthority {
             // The root goes along so that the chain can be verified by itself before it is served.
             chain_pem: leaf.pem() + &self.root_pem,
             key: PrivateKey::from_pkcs8(key.serialize_der()),
+            profile: None,
         })
     }
 }
@@ -106,13 +107,18 @@ impl Authority for InternalAuthority {
         Self::DIRECTORY
     }
 
-    async fn order(&self, host: &PolicyHost, _answers: &ChallengeTable) -> Result<Issued, IssueError> {
+    async fn order(
+        &self,
+        request: OrderRequest<'_>,
+        _answers: &ChallengeTable,
+    ) -> Result<Issued, IssueError> {
         let now = self.clock.now();
         if now >= self.root_not_after {
             let detail = format!("the internal root expired at {}", self.root_not_after);
             return Err(IssueError::Account { detail });
         }
-        self.sign(host, now).map_err(|error| IssueError::Refused { detail: printable(&error.to_string()) })
+        self.sign(request.host, now)
+            .map_err(|error| IssueError::Refused { detail: printable(&error.to_string()) })
     }
 }
 
@@ -216,7 +222,7 @@ mod tests {
     }
 
     async fn order(authority: &InternalAuthority, now: Timestamp) -> Certificate {
-        let issued = authority.order(&host(), &ChallengeTable::default()).await.unwrap();
+        let issued = authority.order(OrderRequest::first(&host()), &ChallengeTable::default()).await.unwrap();
         let directory = authority.directory();
         Certificate::verify(&host(), &issued.chain_pem, issued.key, directory, now).unwrap()
     }
@@ -254,7 +260,8 @@ mod tests {
         let certificate = order(&authority, clock.now()).await;
         assert_eq!(certificate.validity.not_after, authority.root_not_after);
         tokio::time::sleep(Duration::from_secs(10 * 365 * DAY)).await;
-        let refused = authority.order(&host(), &ChallengeTable::default()).await.unwrap_err();
+        let refused =
+            authority.order(OrderRequest::first(&host()), &ChallengeTable::default()).await.unwrap_err();
         assert!(matches!(refused, IssueError::Account { .. }), "{refused}");
     }
 

@@ -3,7 +3,7 @@
 //! Signs at once with a root of its own, asks no challenges, and does for each order what its
 //! `conduct` says: issue, fail, hang, panic, or deliver what nobody asked for.
 
-use super::authority::{Authority, IssueError, Issued};
+use super::authority::{Authority, IssueError, Issued, OrderRequest};
 use crate::{
     certificate::{ChallengeTable, PrivateKey},
     clock::Clock,
@@ -67,7 +67,7 @@ impl MemoryAuthority {
         params.not_before = date(now.as_second() - 60);
         params.not_after = date(now.saturating_add(lifetime).unwrap_or(Timestamp::MAX).as_second());
         let chain_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.issuer.pem();
-        Ok(Issued { chain_pem, key: PrivateKey::from_pkcs8(key.serialize_der()) })
+        Ok(Issued { chain_pem, key: PrivateKey::from_pkcs8(key.serialize_der()), profile: None })
     }
 }
 
@@ -79,7 +79,12 @@ impl Authority for MemoryAuthority {
         "memory"
     }
 
-    async fn order(&self, host: &PolicyHost, _answers: &ChallengeTable) -> Result<Issued, IssueError> {
+    async fn order(
+        &self,
+        request: OrderRequest<'_>,
+        _answers: &ChallengeTable,
+    ) -> Result<Issued, IssueError> {
+        let host = request.host;
         let sign = |name: &str, lifetime| {
             self.sign(name, lifetime).map_err(|error| IssueError::Unusable { detail: error.to_string() })
         };

@@ -14,8 +14,10 @@ mod order;
 mod plan;
 mod problem;
 mod renewal;
+mod renewal_info;
 mod retry;
 mod scheduler;
+mod signed;
 mod status;
 mod transport;
 

@@ -5,7 +5,7 @@
 //! order the same certificate twice, and new orders stop by themselves.
 
 use super::{
-    authority::{Authority, IssueError},
+    authority::{Authority, IssueError, OrderRequest},
     books::HeldCertificate,
     jitter::Jitter,
     renewal::renew_at_after_issue,
@@ -42,7 +42,7 @@ impl Workshop {
     /// Carries one order for `host` out and returns when its certificate is served and stored.
     /// `attempt` is for the log. May be cancelled at any await; what is not stored is then lost.
     pub async fn order(self, host: PolicyHost, attempt: u32) -> Result<(), IssueError> {
-        let ordering = self.authority.order(&host, &self.challenges);
+        let ordering = self.authority.order(OrderRequest::first(&host), &self.challenges);
         let issued = tokio::time::timeout(self.deadline, ordering).await.map_err(|_| {
             IssueError::Unreachable { detail: format!("the order took longer than {:?}", self.deadline) }
         })??;

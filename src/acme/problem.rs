@@ -1,6 +1,7 @@
 //! What a problem document (RFC 8555 §6.7) means for us: pure, and a table in its test.
 
-use super::authority::IssueError;
+use super::authority::{IssueError, LimitScope};
+use serde::Deserialize;
 use std::time::Duration;
 
 /// The most characters of a stranger's text that are kept.
@@ -18,6 +19,42 @@ pub(super) struct Problem<'a> {
     pub detail: &'a str,
     /// How long to stay away, when the answer said so.
     pub retry_after: Option<Duration>,
+    /// Whether a subproblem names what was ordered.
+    pub names_identifier: bool,
+}
+
+/// A problem document as it is sent; what is missing or odd in it reads as empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ProblemDocument {
+    r#type: Option<String>,
+    detail: Option<String>,
+    /// Where a person finds what to do (RFC 8555 §6.7, userActionRequired).
+    pub instance: Option<String>,
+    subproblems: Vec<Subproblem>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Subproblem {
+    identifier: Option<serde::de::IgnoredAny>,
+}
+
+impl ProblemDocument {
+    /// Reads `body`; an empty document when it is none.
+    pub fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    /// What it says.
+    pub fn problem(&self, retry_after: Option<Duration>) -> Problem<'_> {
+        Problem {
+            kind: self.r#type.as_deref().unwrap_or_default(),
+            detail: self.detail.as_deref().unwrap_or_default(),
+            retry_after,
+            names_identifier: self.subproblems.iter().any(|sub| sub.identifier.is_some()),
+        }
+    }
 }
 
 /// What we were doing when the problem came up: the same type means different things.
@@ -29,11 +66,13 @@ pub(super) enum Stage {
     Order,
     /// Having a challenge checked.
     Validation,
+    /// Asking about a certificate that was issued, or revoking it.
+    Certificate,
 }
 
-impl Problem<'_> {
+impl<'a> Problem<'a> {
     /// The type without its prefix: `rateLimited`, `caa`, ….
-    pub fn word(&self) -> &str {
+    pub fn word(&self) -> &'a str {
         self.kind.strip_prefix(ACME_ERROR).unwrap_or(self.kind)
     }
 
@@ -41,7 +80,9 @@ impl Problem<'_> {
     pub fn sort(&self, stage: Stage) -> IssueError {
         let detail = self.text();
         match (self.word(), stage) {
-            ("rateLimited", _) => IssueError::RateLimited { retry_after: self.retry_after, detail },
+            ("rateLimited", _) => {
+                IssueError::RateLimited { retry_after: self.retry_after, scope: self.scope(), detail }
+            }
             // Passing troubles of the authority, and of a conversation that lost its thread.
             ("serverInternal" | "badNonce" | "orderNotReady" | "", _) => IssueError::Unreachable { detail },
             (
@@ -53,6 +94,8 @@ impl Problem<'_> {
                 _,
             )
             | (_, Stage::Account) => IssueError::Account { detail },
+            // It is not ours, not known, or revoked already.
+            (_, Stage::Certificate) => IssueError::Refused { detail },
             // The tenant's DNS decides these, whenever they are said.
             ("caa" | "connection" | "dns" | "dnssec" | "incorrectResponse" | "tls", _) => {
                 IssueError::NotValidated { detail }
@@ -74,6 +117,23 @@ impl Problem<'_> {
             // A type from the future: asking again later is the choice that harms nobody.
             (_, Stage::Order) => IssueError::Unreachable { detail },
         }
+    }
+
+    /// Whom the limit holds back: by the words that authorities use, for the type is the same for all
+    /// limits. What is not understood holds back everybody, which costs time and never another order.
+    fn scope(&self) -> LimitScope {
+        let said = self.detail.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if says(&["exact set of", "failed authorization", "failed validation", "temporarily prevented"]) {
+            return LimitScope::Name;
+        }
+        if says(&["already issued for", "registered domain", "certificates per domain"]) {
+            return LimitScope::RegisteredDomain;
+        }
+        if says(&["account", "address", "new orders", "requests", "registrations", "busy"]) {
+            return LimitScope::Account;
+        }
+        if self.names_identifier { LimitScope::Name } else { LimitScope::Account }
     }
 
     /// Type and explanation in one escaped line.
@@ -111,7 +171,7 @@ mod tests {
     #[track_caller]
     fn check(word: &str, stage: Stage, expected: &str) {
         let kind = format!("{ACME_ERROR}{word}");
-        let sorted = Problem { kind: &kind, detail: "why", retry_after: None }.sort(stage);
+        let sorted = Problem { kind: &kind, detail: "why", ..Problem::default() }.sort(stage);
         let variant = format!("{sorted:?}");
         assert_eq!(variant.split(' ').next(), Some(expected), "{word} in {stage:?}: {sorted}");
         assert!(sorted.to_string().ends_with(&format!("{word}: why")), "{sorted}");
@@ -146,12 +206,85 @@ mod tests {
         check("aWordFromTheFuture", Stage::Validation, "NotValidated");
     }
 
+    /// A limit explained as `detail` holds back `expected`.
+    #[track_caller]
+    fn check_scope(detail: &str, names_identifier: bool, expected: LimitScope) {
+        let kind = format!("{ACME_ERROR}rateLimited");
+        let problem = Problem { kind: &kind, detail, names_identifier, retry_after: None };
+        let IssueError::RateLimited { scope, .. } = problem.sort(Stage::Order) else { panic!("{detail}") };
+        assert_eq!(scope, expected, "{detail}");
+    }
+
+    #[test]
+    fn a_limit_holds_back_whom_it_names() {
+        use LimitScope::{Account, Name, RegisteredDomain};
+        // In the manner of Let's Encrypt.
+        check_scope("too many new orders (300) from this account in the last 3h0m0s", false, Account);
+        check_scope(
+            "too many new registrations (10) from this IP address in the last 3h0m0s",
+            false,
+            Account,
+        );
+        check_scope(
+            "Too many certificates (50) already issued for \"example.com\" in 168h",
+            false,
+            RegisteredDomain,
+        );
+        check_scope(
+            "too many certificates (5) already issued for this exact set of identifiers",
+            false,
+            Name,
+        );
+        check_scope("too many failed authorizations (5) for \"mta-sts.example.com\" in 1h0m0s", false, Name);
+        check_scope(
+            "Your account is temporarily prevented from requesting certificates for a.example",
+            true,
+            Name,
+        );
+        check_scope("Service busy; retry later.", false, Account);
+        // Others, and none at all.
+        check_scope("limit of certificates for the registered domain reached", true, RegisteredDomain);
+        check_scope("slow down", true, Name);
+        check_scope("slow down", false, Account);
+        check_scope("", false, Account);
+    }
+
+    #[test]
+    fn a_document_is_read_as_far_as_it_goes() {
+        let whole = br#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"slow","status":429,
+            "subproblems":[{"type":"x","identifier":{"type":"dns","value":"a.example"}}]}"#;
+        let document = ProblemDocument::read(whole);
+        let problem = document.problem(None);
+        assert_eq!((problem.word(), problem.detail, problem.names_identifier), ("rateLimited", "slow", true));
+        for poor in ["", "{}", "[]", "<html>", r#"{"type":7}"#, r#"{"type":null,"subproblems":[{}]}"#] {
+            let document = ProblemDocument::read(poor.as_bytes());
+            let problem = document.problem(None);
+            assert_eq!((problem.word(), problem.names_identifier), ("", false), "{poor}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_ours_is_no_trouble_of_the_account() {
+        check("unauthorized", Stage::Certificate, "Refused");
+        check("alreadyRevoked", Stage::Certificate, "Refused");
+        check("badRevocationReason", Stage::Certificate, "Refused");
+        check("serverInternal", Stage::Certificate, "Unreachable");
+    }
+
     #[test]
     fn a_rate_limit_keeps_how_long_it_lasts() {
         let hour = Some(Duration::from_secs(3600));
         let kind = format!("{ACME_ERROR}rateLimited");
-        let sorted = Problem { kind: &kind, detail: "", retry_after: hour }.sort(Stage::Order);
-        assert_eq!(sorted, IssueError::RateLimited { retry_after: hour, detail: "rateLimited".into() });
+        let sorted =
+            Problem { kind: &kind, detail: "", retry_after: hour, ..Problem::default() }.sort(Stage::Order);
+        assert_eq!(
+            sorted,
+            IssueError::RateLimited {
+                retry_after: hour,
+                scope: LimitScope::Account,
+                detail: "rateLimited".into()
+            }
+        );
     }
 
     #[test]

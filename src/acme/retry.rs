@@ -143,6 +143,7 @@ fn is_harmless(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acme::authority::LimitScope;
 
     fn host() -> PolicyHost {
         PolicyHost::from_full_name("mta-sts.example.com").unwrap()
@@ -169,7 +170,11 @@ mod tests {
     }
 
     fn limited(seconds: Option<u64>) -> IssueError {
-        IssueError::RateLimited { retry_after: seconds.map(Duration::from_secs), detail: "too many".into() }
+        IssueError::RateLimited {
+            retry_after: seconds.map(Duration::from_secs),
+            scope: LimitScope::Account,
+            detail: "too many".into(),
+        }
     }
 
     fn account() -> IssueError {

@@ -3,7 +3,10 @@
 //! Everything an authority could do to us with a connection is bounded here: how long it may take,
 //! how much it may say, and what a refusal that is no ACME problem turns into.
 
-use super::problem::printable;
+mod pace;
+
+use self::pace::Pace;
+use super::problem::{ProblemDocument, printable};
 use crate::{clock::Clock, config};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -16,7 +19,12 @@ use hyper_util::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tracing::warn;
 
 /// The largest answer that is read, 1 MiB: chains and directories have a few KiB.
@@ -30,6 +38,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+    pace: Arc<Pace>,
     clock: Clock,
 }
 
@@ -52,6 +61,10 @@ pub(super) enum TransportError {
         /// The problem document that came with it, if any.
         body: Bytes,
     },
+    /// The authority waits for something that only a person can do, such as agreeing to new terms of
+    /// service (RFC 8555 §7.3.3).
+    #[error("{}", action(.0.as_deref(), .1.as_deref()))]
+    ActionRequired(Option<String>, Option<String>),
     /// An error that does not come from the ACME server itself: a proxy's page, say.
     #[error("the authority answered {0}, without an ACME problem")]
     NotAcme(StatusCode),
@@ -69,12 +82,16 @@ pub struct UnreadableRoots {
 }
 
 impl Transport {
-    /// A transport that trusts the system's roots and those in `settings.root_file`. Connects to nothing.
-    pub fn new(settings: &config::Acme, clock: Clock) -> Result<Self, UnreadableRoots> {
+    /// A transport that trusts the system's roots and those in `root_file`. Connects to nothing.
+    pub fn new(
+        root_file: Option<&Path>,
+        settings: &config::Acme,
+        clock: Clock,
+    ) -> Result<Self, UnreadableRoots> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for TLS 1.2 and 1.3")
-            .with_root_certificates(roots(settings)?)
+            .with_root_certificates(roots(root_file)?)
             .with_no_client_auth();
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -85,16 +102,23 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
-        Ok(Self { client, timeout: settings.request_timeout, clock })
+        let pace = Arc::new(Pace::new(settings.requests_per_second));
+        Ok(Self { client, timeout: settings.request_timeout, pace, clock })
     }
 
-    /// Sends `request` and reads the whole answer.
+    /// Sends `request` when its turn comes, and reads the whole answer.
     ///
     /// A problem document of the ACME server is an answer; everything else that is no success is an error.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.pace.turn().await;
         tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(TransportError::TimedOut(self.timeout)))
+    }
+
+    /// How long `response` asks us to wait, if it does.
+    pub fn retry_after(&self, response: &Response<Bytes>) -> Option<Duration> {
+        retry_after(response.headers(), self.clock.now())
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
@@ -116,20 +140,54 @@ impl Transport {
             status if (status.is_client_error() || status.is_server_error()) && !is_json(&head.headers) => {
                 Err(TransportError::NotAcme(status))
             }
+            StatusCode::FORBIDDEN => match action_required(&head.headers, &body) {
+                Some(action) => Err(action),
+                None => Ok(Response::from_parts(head, body)),
+            },
             _ => Ok(Response::from_parts(head, body)),
         }
     }
 }
 
-fn roots(settings: &config::Acme) -> Result<RootCertStore, UnreadableRoots> {
+/// What the authority wants of the operator, if `body` says that it wants something.
+fn action_required(headers: &HeaderMap, body: &[u8]) -> Option<TransportError> {
+    let document = ProblemDocument::read(body);
+    let wanted = document.problem(None).word() == "userActionRequired";
+    wanted.then(|| TransportError::ActionRequired(document.instance, link(headers, "terms-of-service")))
+}
+
+/// In words: what to open, and what happens then.
+fn action(page: Option<&str>, terms: Option<&str>) -> String {
+    let what = match (page, terms) {
+        (Some(page), Some(terms)) => format!("open {page} and agree to the terms of service at {terms}"),
+        (Some(page), None) => format!("open {page} and do what it asks"),
+        (None, Some(terms)) => format!("its terms of service have changed: read and agree to {terms}"),
+        (None, None) => "it does not say what; look at its web pages".to_owned(),
+    };
+    printable(&format!("userActionRequired: {what}; orders then go on by themselves"))
+}
+
+/// The target of the first link of relation `rel` (RFC 8288), for values without commas inside.
+fn link(headers: &HeaderMap, rel: &str) -> Option<String> {
+    let values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let of_rel = |parameter: &str| {
+            parameter.trim().strip_prefix("rel=").is_some_and(|value| value.trim_matches('"') == rel)
+        };
+        parameters.split(';').any(of_rel).then(|| target.to_owned())
+    })
+}
+
+fn roots(root_file: Option<&Path>) -> Result<RootCertStore, UnreadableRoots> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (_, unusable) = roots.add_parsable_certificates(native.certs);
     if unusable > 0 || !native.errors.is_empty() {
         warn!(unusable, errors = native.errors.len(), "some of the system's trusted roots were skipped");
     }
-    if let Some(path) = &settings.root_file {
-        let unreadable = |source| UnreadableRoots { path: path.clone(), source };
+    if let Some(path) = root_file {
+        let unreadable = |source| UnreadableRoots { path: path.to_owned(), source };
         let before = roots.len();
         for root in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
             roots.add_parsable_certificates([root.map_err(unreadable)?]);
@@ -201,6 +259,23 @@ mod tests {
         check_retry_after("soon", None);
         check_retry_after("", None);
         check_retry_after("99999999999999999999999", None);
+    }
+
+    // RFC 8555 §7.3.3, its own example.
+    #[test]
+    fn changed_terms_are_told_with_the_page_to_open() {
+        let body = br#"{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"Terms of service have changed",
+            "instance":"https://example.com/acme/agreement/?token=W8Ih3PswD-8"}"#;
+        let value = "<https://example.com/acme/directory>;rel=\"index\", \
+                     <https://example.com/acme/terms/2017-6-02>;rel=\"terms-of-service\"";
+        let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(value))]);
+        assert_eq!(
+            action_required(&headers, body).unwrap().to_string(),
+            "userActionRequired: open https://example.com/acme/agreement/?token=W8Ih3PswD-8 and agree to the \
+             terms of service at https://example.com/acme/terms/2017-6-02; orders then go on by themselves"
+        );
+        let other = br#"{"type":"urn:ietf:params:acme:error:unauthorized"}"#;
+        assert!(action_required(&headers, other).is_none());
     }
 
     #[test]

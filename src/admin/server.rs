@@ -6,7 +6,7 @@ use super::status::{
 use crate::{
     acme::AcmeStatus,
     clock::Clock,
-    cross_check::{Counts, CrossCheckStatus, Severity, worst},
+    cross_check::{CrossCheckStatus, DomainStatus, Severity, worst},
     name::{DomainName, PolicyHost},
     policy::Mode,
     reload::ReloadStatus,
@@ -128,13 +128,16 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
     let mut summary =
         Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
     let mut listed = Vec::new();
+    let mut silence = Silence::default();
     for (host, hosted) in snapshot.iter() {
         match hosted.policy.policy().mode() {
             Mode::Enforce => summary.enforce += 1,
             Mode::Testing => summary.testing += 1,
             Mode::None => summary.none += 1,
         }
-        let trouble = Trouble::of(sources, host, now);
+        let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
+        silence.count(&checked);
+        let trouble = Trouble::of(sources, host, &checked, now);
         summary.without_certificate += usize::from(trouble.without_certificate);
         summary.orders_failing += usize::from(trouble.failing);
         summary.findings_serious += usize::from(trouble.worst >= Some(Severity::Error));
@@ -146,8 +149,9 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
     let mut chosen = match domain.map(PolicyHost::of) {
         None => listed,
         Some(Ok(host)) => {
-            let found = snapshot.find_host(host.as_str());
-            found.map(|(host, hosted)| (Trouble::of(sources, host, now), host, hosted)).into_iter().collect()
+            let found = snapshot.find_host(host.as_str()).into_iter();
+            let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
+            found.map(|(host, hosted)| (Trouble::of(sources, host, &checked, now), host, hosted)).collect()
         }
         Some(Err(_)) => Vec::new(),
     };
@@ -158,7 +162,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
         reload: reload_summary(&sources.reload),
-        troubles: troubles(&sources.acme, sources.cross_check.counts()),
+        troubles: troubles(&sources.acme, silence),
         internal_authority: sources.internal_authority,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
@@ -172,6 +176,25 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
     }
 }
 
+/// For how many domains DNS answers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    answered: usize,
+    unanswered: usize,
+}
+
+impl Silence {
+    fn count(&mut self, checked: &DomainStatus) {
+        self.unanswered += usize::from(checked.unanswered_since.is_some());
+        self.answered += usize::from(checked.unanswered_since.is_none() && checked.answered_at.is_some());
+    }
+
+    /// A domain whose own name servers are silent is its owner's matter; all of them are ours.
+    fn is_ours(self) -> bool {
+        self.unanswered > 0 && self.answered == 0
+    }
+}
+
 /// Whether a domain needs attention, and how much.
 struct Trouble {
     without_certificate: bool,
@@ -180,9 +203,8 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn of(sources: &Sources, host: &PolicyHost, now: Timestamp) -> Self {
+    fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
-        let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
         Self {
             without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
             failing: certificate.last_failure.is_some(),
@@ -206,7 +228,7 @@ impl Trouble {
     }
 }
 
-fn troubles(acme: &AcmeStatus, checks: Counts) -> Vec<String> {
+fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(pause) = &overview.pause {
@@ -218,9 +240,7 @@ fn troubles(acme: &AcmeStatus, checks: Counts) -> Vec<String> {
     if overview.unsaved > 0 {
         troubles.push(format!("certificates served but not stored yet: {}", overview.unsaved));
     }
-    // A domain whose own name servers are silent is its owner's matter; all of them are ours.
-    let never = checks.never_answered == checks.domains && checks.unanswered > 0;
-    if never || (checks.domains > 0 && checks.unanswered == checks.domains) {
+    if silence.is_ours() {
         troubles.push("dns does not answer mx lookups; check the resolvers (dns.servers)".to_owned());
     }
     troubles
@@ -288,15 +308,10 @@ mod tests {
 
     #[test]
     fn dns_is_our_trouble_when_it_answers_for_nobody() {
-        let check = |domains, never_answered, unanswered, told| {
-            let counts = Counts { domains, never_answered, unanswered, ..Counts::default() };
-            assert_eq!(!troubles(&AcmeStatus::default(), counts).is_empty(), told, "{counts:?}");
-        };
-        check(0, 0, 0, false);
-        check(5, 5, 0, false); // None was asked for yet.
-        check(5, 5, 1, true);
-        check(5, 0, 5, true);
-        check(5, 2, 2, false);
+        for (answered, unanswered, ours) in [(0, 0, false), (5, 0, false), (5, 2, false), (0, 1, true)] {
+            let silence = Silence { answered, unanswered };
+            assert_eq!(!troubles(&AcmeStatus::default(), silence).is_empty(), ours, "{silence:?}");
+        }
     }
 
     #[test]

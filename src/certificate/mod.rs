@@ -1,10 +1,12 @@
 //! Certificates and keys of policy hosts, and the tables handshakes read them from.
 
 mod challenge;
+mod id;
 mod table;
 mod verify;
 
 pub use challenge::{ChallengeTable, PendingAnswer};
+pub use id::CertificateId;
 pub use table::{CertificateSource, CertificateTable, SourceError};
 pub use verify::RejectedChain;
 

@@ -1,10 +1,7 @@
 //! `mta-stsd records`: the DNS records that a domain's owner publishes.
 
 use super::{CONFIG, ConfigArg, DONE, USAGE, standing::Standing};
-use crate::{
-    config::Directory,
-    snapshot::{records_to_publish, target_is_known},
-};
+use crate::snapshot::{records_to_publish, target_is_known};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -55,14 +52,12 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
         println!("{record}");
     }
     let status = args.config.command(&format!("status {domain}"));
-    match server.acme.directory {
-        Directory::Internal => eprintln!(
+    match server.acme.is_internal() {
+        true => eprintln!(
             "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
              that root"
         ),
-        Directory::Url(_) => {
-            eprintln!("mta-stsd: publish the TXT record last, when {status} shows a certificate");
-        }
+        false => eprintln!("mta-stsd: publish the TXT record last, when {status} shows a certificate"),
     }
     DONE
 }

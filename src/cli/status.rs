@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     config::{Admin, Files, Store},
     logging::chain,
+    name::DomainName,
 };
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -147,8 +148,12 @@ fn needs_nothing(overview: &Overview) -> bool {
 }
 
 fn describe_domain(overview: &Overview, domain: &DomainReport, line: &mut impl FnMut(&str)) {
+    // Both forms of a name in another script (P-13).
+    let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
+    let unicode = unicode.filter(|unicode| *unicode != domain.domain);
+    let unicode = unicode.map(|unicode| format!(" = {unicode}")).unwrap_or_default();
     let attention = if domain.needs_attention { ": needs attention" } else { "" };
-    line(&format!("{} (tenant {}), mode {}{attention}", domain.domain, domain.tenant, domain.mode));
+    line(&format!("{}{unicode} (tenant {}), mode {}{attention}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
         Some(held) => line(&format!(

@@ -167,6 +167,12 @@ impl<'r, 's> Table<'r, 's> {
         self.table.remove(key)
     }
 
+    /// Passes over `key`, which was dealt with in another way.
+    pub(super) fn skip(&mut self, key: &'static str) {
+        self.asked.push(key);
+        self.table.remove(key);
+    }
+
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, right: &str) {
         let problem = format!("{key} is {}", type_name(value.get_ref()));
         self.reading.fault(value.span().into(), &self.key(key), problem, format!("write {right}"));

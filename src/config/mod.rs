@@ -2,7 +2,7 @@
 //!
 //! What stands here is already true: names are names, limits are in range, policies can be served.
 //! On the way to it, [`Files`] keeps each file as parsed until it changes: `file` knows TOML, `server`
-//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check`] then
+//! reads the server's tables, `tenants` and `list` read tenants as far as one file goes. [`check()`] then
 //! holds the files against each other and against what was good before, and says what a [`Fault`]
 //! holds back.
 
@@ -81,9 +81,37 @@ impl Store {
     pub const DEFAULT_DIRECTORY: &str = "/var/lib/mta-stsd";
 }
 
-/// `[acme]`: the authority that signs certificates.
+/// `[acme]`: who signs certificates, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
+    /// The authorities in the order in which they are tried; never empty.
+    pub authorities: Vec<AuthoritySettings>,
+    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
+    pub tls_alpn_01: bool,
+    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
+    pub http_01: bool,
+    /// Orders in flight at once.
+    pub orders_at_once: usize,
+    /// The longest one order may take before its worker is given to another host.
+    pub order_deadline: Duration,
+    /// The longest one request to the authority may take.
+    pub request_timeout: Duration,
+    /// Requests to one authority in a second; more wait their turn.
+    pub requests_per_second: u32,
+    /// How long the internal authority's certificates are valid.
+    pub internal_lifetime: Duration,
+}
+
+impl Acme {
+    /// Whether the internal authority signs, whose root no sender trusts. It always stands alone.
+    pub fn is_internal(&self) -> bool {
+        self.authorities.iter().all(|one| one.directory == Directory::Internal)
+    }
+}
+
+/// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoritySettings {
     /// Which authority.
     pub directory: Directory,
     /// `mailto:` addresses for the account.
@@ -96,18 +124,20 @@ pub struct Acme {
     pub external_account: Option<ExternalAccount>,
     /// Certificate profile to ask for.
     pub profile: Option<String>,
-    /// Answer TLS-ALPN-01 challenges (RFC 8737); tried first.
-    pub tls_alpn_01: bool,
-    /// Answer HTTP-01 challenges (RFC 8555 §8.3); tried second.
-    pub http_01: bool,
-    /// Orders in flight at once.
-    pub orders_at_once: usize,
-    /// The longest one order may take before its worker is given to another host.
-    pub order_deadline: Duration,
-    /// The longest one request to the authority may take.
-    pub request_timeout: Duration,
-    /// How long the internal authority's certificates are valid.
-    pub internal_lifetime: Duration,
+}
+
+impl AuthoritySettings {
+    /// The internal authority, which needs no account.
+    pub fn internal() -> Self {
+        Self {
+            directory: Directory::Internal,
+            contact: Vec::new(),
+            terms_of_service_agreed: false,
+            root_file: None,
+            external_account: None,
+            profile: None,
+        }
+    }
 }
 
 /// Which authority signs.

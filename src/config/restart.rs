@@ -1,7 +1,8 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, CrossCheck, Directory, Dns, Listen, Server, Store, duration::duration_shown, fault::shown,
+    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Server, Store,
+    duration::duration_shown, fault::shown,
 };
 use std::path::Path;
 
@@ -55,10 +56,14 @@ impl Server {
             setting("cross_check.period", duration_shown(*period)),
             setting("admin.socket", path(socket)),
         ];
-        let Acme { directory, contact, terms_of_service_agreed, root_file, external_account, .. } = acme;
-        let Acme { profile, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
-        let Acme { request_timeout, internal_lifetime, .. } = acme;
-        let account = external_account.as_ref().map(|a| (&a.key_id, &a.mac_key_file));
+        let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
+        let Acme { request_timeout, requests_per_second, internal_lifetime, .. } = acme;
+        let (first, others) = authorities.split_first().expect("there is always an authority");
+        let AuthoritySettings { directory, contact, terms_of_service_agreed, .. } = first;
+        let AuthoritySettings { root_file, external_account: _, profile, .. } = first;
+        let binding = |one: &AuthoritySettings| {
+            one.external_account.as_ref().map(|a| (a.key_id.clone(), a.mac_key_file.clone()))
+        };
         settings.extend([
             setting(
                 "acme.directory",
@@ -70,11 +75,17 @@ impl Server {
             setting("acme.contact", format!("{contact:?}")),
             setting("acme.terms_of_service_agreed", terms_of_service_agreed.to_string()),
             setting("acme.root_file", root_file.as_deref().map_or("none".into(), path)),
-            secret("acme.external_account", format!("{account:?}")),
+            secret("acme.external_account", format!("{:?}", binding(first))),
             setting("acme.profile", profile.clone().unwrap_or("none".into())),
             setting("acme.challenges", format!("tls-alpn-01 {tls_alpn_01}, http-01 {http_01}")),
             setting("acme.orders_at_once", orders_at_once.to_string()),
             setting("acme.order_deadline", duration_shown(*order_deadline)),
+            // Named, not shown: bindings are among them.
+            secret(
+                "acme.authority",
+                format!("{others:?} {:?}", others.iter().map(binding).collect::<Vec<_>>()),
+            ),
+            setting("acme.requests_per_second", requests_per_second.to_string()),
             setting("acme.request_timeout", duration_shown(*request_timeout)),
             setting("acme.internal_lifetime", duration_shown(*internal_lifetime)),
         ]);

@@ -1,7 +1,9 @@
 //! The server's part of the main file: everything but tenants and policies.
 
+mod authorities;
+
 use super::{
-    Acme, Admin, CrossCheck, Directory, Dns, ExternalAccount, Limits, Listen, Publish, Server, Store,
+    Acme, Admin, AuthoritySettings, CrossCheck, Dns, Limits, Listen, Publish, Server, Store,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -172,119 +174,32 @@ impl Reader<'_, '_> {
 
     fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {
         let mut acme = Acme {
-            directory: Directory::Internal,
-            contact: Vec::new(),
-            terms_of_service_agreed: false,
-            root_file: None,
-            external_account: None,
-            profile: None,
+            authorities: vec![AuthoritySettings::internal()],
             tls_alpn_01: true,
             http_01: !no_plain_http,
             orders_at_once: 8,
             order_deadline: 2 * MINUTE,
             request_timeout: 30 * SECOND,
+            requests_per_second: 10,
             internal_lifetime: 90 * DAY,
         };
         let span = root.span_of("acme");
         let present = root.has("acme");
         let Some(mut table) = root.table("acme") else {
             if !present {
-                self.missing_directory(span);
+                self.missing_directory(span, "acme");
             }
             return acme;
         };
-        let terms_span = table.span_of("terms_of_service_agreed");
-        acme.terms_of_service_agreed = table.flag("terms_of_service_agreed").unwrap_or(false);
-        acme.directory = self.directory(&mut table).unwrap_or(Directory::Internal);
-        if matches!(acme.directory, Directory::Url(_)) && !acme.terms_of_service_agreed {
-            let problem = "the authority's terms of service are not agreed to";
-            let remedy = "read them, then write terms_of_service_agreed = true";
-            self.reading.fault(terms_span, "acme.terms_of_service_agreed", problem, remedy);
-        }
-        acme.contact = self.contact(&mut table);
-        acme.root_file = self.path(&mut table, "root_file");
-        acme.external_account = self.external_account(&mut table);
-        acme.profile = self.profile(&mut table);
+        acme.authorities = self.authorities(&mut table);
         self.challenges(&mut table, &mut acme, no_plain_http);
         acme.orders_at_once = table.number("orders_at_once", acme.orders_at_once, 1..=64);
         duration(&mut table, "order_deadline", &mut acme.order_deadline, 10 * SECOND..=HOUR);
         duration(&mut table, "request_timeout", &mut acme.request_timeout, WAIT);
+        acme.requests_per_second = table.number("requests_per_second", acme.requests_per_second, 1..=1_000);
         duration(&mut table, "internal_lifetime", &mut acme.internal_lifetime, HOUR..=398 * DAY);
         table.finish();
         acme
-    }
-
-    fn missing_directory(&self, span: super::source::Span) {
-        let problem = "nothing says who signs certificates";
-        let remedy =
-            "write directory = \"https://…\" under [acme], or \"internal\" for tests and private networks";
-        self.reading.fault(span, "acme.directory", problem, remedy);
-    }
-
-    fn directory(&self, table: &mut Table<'_, '_>) -> Option<Directory> {
-        if !table.has("directory") && !table.is_misspelt("directory") {
-            self.missing_directory(table.span());
-        }
-        let text = table.text("directory")?;
-        if text.value == "internal" {
-            return Some(Directory::Internal);
-        }
-        let url = text.value.parse::<http::Uri>().ok();
-        let good = url.is_some_and(|url| url.scheme_str() == Some("https") && url.host().is_some());
-        if !good {
-            let problem = format!("{} is not the https URL of a directory", quoted(&text.value));
-            let remedy = "write the authority's directory URL, beginning with https://, or \"internal\"";
-            self.reading.fault(text.span, "acme.directory", problem, remedy);
-            return None;
-        }
-        Some(Directory::Url(text.value))
-    }
-
-    fn contact(&self, table: &mut Table<'_, '_>) -> Vec<String> {
-        let mut contact = Vec::new();
-        for text in table.texts("contact").map(|texts| texts.value).unwrap_or_default() {
-            let address = text.value.strip_prefix("mailto:").and_then(|address| address.split_once('@'));
-            let good = address.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-                && text.value.bytes().all(|b| b.is_ascii_graphic() && !b",?".contains(&b));
-            if good {
-                contact.push(text.value);
-                continue;
-            }
-            let problem = format!("{} is not one mailto: address", quoted(&text.value));
-            let remedy = "write it as \"mailto:postmaster@example.com\"";
-            self.reading.fault(text.span, "acme.contact", problem, remedy);
-        }
-        contact
-    }
-
-    fn external_account(&self, table: &mut Table<'_, '_>) -> Option<ExternalAccount> {
-        let mut table = table.table("external_account")?;
-        let span = table.span();
-        let whole = table.has("key_id") && table.has("mac_key_file");
-        let key_id = table.text("key_id").filter(|key_id| !key_id.value.is_empty());
-        let mac_key_file = self.path(&mut table, "mac_key_file");
-        if !whole {
-            let problem = "an external account needs key_id and mac_key_file";
-            let remedy = "write both; the file holds the MAC key as the authority shows it (base64url)";
-            self.reading.fault(span, "acme.external_account", problem, remedy);
-        } else if key_id.is_none() {
-            let remedy = "write the key identifier as the authority shows it";
-            self.reading.fault(span, "acme.external_account.key_id", "key_id is empty", remedy);
-        }
-        table.finish();
-        Some(ExternalAccount { key_id: key_id?.value, mac_key_file: mac_key_file? })
-    }
-
-    fn profile(&self, table: &mut Table<'_, '_>) -> Option<String> {
-        let text = table.text("profile")?;
-        let good = (1..=64).contains(&text.value.len())
-            && text.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !good {
-            let problem = format!("{} is not the name of a profile", quoted(&text.value));
-            let remedy = "write one of the profiles that the authority lists, such as \"tlsserver\"";
-            self.reading.fault(text.span, "acme.profile", problem, remedy);
-        }
-        good.then_some(text.value)
     }
 
     fn challenges(&self, table: &mut Table<'_, '_>, acme: &mut Acme, no_plain_http: bool) {

@@ -14,4 +14,4 @@ mod status;
 pub use cycle::CrossCheck;
 pub use finding::{Finding, FindingCode, Severity, worst};
 pub use mx::{Seen, compare};
-pub use status::{Counts, CrossCheckStatus, DomainStatus, KnownFinding};
+pub use status::{CrossCheckStatus, DomainStatus, KnownFinding};

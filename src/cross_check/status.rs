@@ -1,6 +1,6 @@
 //! What the cross-check knows of every domain, for whoever wants to show it.
 
-use super::{Finding, Severity};
+use super::Finding;
 use crate::{name::DomainName, storage::FindingRow};
 use jiff::Timestamp;
 use std::{
@@ -55,25 +55,6 @@ impl KnownFinding {
     }
 }
 
-/// How many domains are in which state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All domains.
-    pub domains: usize,
-    /// Domains that DNS has not answered for since this process started.
-    pub never_answered: usize,
-    /// Domains that DNS does not answer for at present.
-    pub unanswered: usize,
-    /// Findings of severity info.
-    pub info: usize,
-    /// Findings of severity warn.
-    pub warn: usize,
-    /// Findings of severity error.
-    pub error: usize,
-    /// Findings of severity critical.
-    pub critical: usize,
-}
-
 /// How one answer differs from what was known before.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
@@ -95,26 +76,6 @@ impl CrossCheckStatus {
     /// What is known of `domain`; `None` when it is not served.
     pub fn of(&self, domain: &DomainName) -> Option<DomainStatus> {
         self.read().get(domain).cloned()
-    }
-
-    /// Counts domains and findings; takes time in proportion to the domains.
-    pub fn counts(&self) -> Counts {
-        let domains = self.read();
-        let mut counts = Counts { domains: domains.len(), ..Counts::default() };
-        for status in domains.values() {
-            counts.never_answered += usize::from(status.answered_at.is_none());
-            counts.unanswered += usize::from(status.unanswered_since.is_some());
-            for known in &status.findings {
-                match known.finding.severity {
-                    Severity::Unknown => {}
-                    Severity::Info => counts.info += 1,
-                    Severity::Warn => counts.warn += 1,
-                    Severity::Error => counts.error += 1,
-                    Severity::Critical => counts.critical += 1,
-                }
-            }
-        }
-        counts
     }
 
     /// Takes `domain` in with what was kept of it, unless it is known already.
@@ -180,7 +141,7 @@ fn same_matter(one: &Finding, other: &Finding) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cross_check::FindingCode;
+    use crate::cross_check::{FindingCode, Severity};
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3_600).unwrap()
@@ -243,15 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn counts_tell_states_and_severities_apart() {
+    fn a_domain_without_an_answer_keeps_what_was_found_until_it_leaves() {
         let kept = KnownFinding { finding: finding("a.example", Severity::Critical), since: at(1) };
-        let (status, domain) = taken_in(vec![kept]);
-        let expected = Counts { domains: 1, never_answered: 1, critical: 1, ..Counts::default() };
-        assert_eq!(status.counts(), expected);
+        let (status, domain) = taken_in(vec![kept.clone()]);
         status.unanswered(&domain, at(2));
-        assert_eq!(status.counts(), Counts { unanswered: 1, ..expected });
+        let known = status.of(&domain).unwrap();
+        assert_eq!((known.findings, known.unanswered_since), (vec![kept], Some(at(2))));
         assert!(status.forget(&domain));
-        assert_eq!(status.counts(), Counts::default());
         assert_eq!(status.of(&domain), None);
     }
 }

@@ -43,6 +43,8 @@ use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
 const INTERNAL_ROOT_FILE: &str = "internal-root.pem";
+/// Where a resolver listens when nothing else is said.
+const DNS_PORT: u16 = 53;
 /// What parts may take for themselves after connections have drained, and then the store.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Reloads asked for that wait for the one under way; more would all see the same files.
@@ -141,13 +143,15 @@ impl Daemon {
         let source: Arc<dyn CertificateSource> = Arc::clone(&storage) as _;
         let certificates = CertificateTable::new(source, server.limits.certificates_in_memory);
         let challenges = ChallengeTable::default();
-        let (authority, internal_root) = match stand_ins.authority {
-            Some(authority) => (authority, None),
-            None => authority(&server, &port, clock).await?,
+        let (authorities, internal_root) = match stand_ins.authority {
+            Some(authority) => (vec![authority], None),
+            None => authorities(&server, &port, clock).await?,
         };
+        // The first one signs; the others wait for a scheduler that turns to them.
+        let authority = authorities.into_iter().next().expect("the configuration has an authority");
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
-            None => Arc::new(HickoryLookup::new(&dns_settings(&server)).map_err(part("the resolver"))?),
+            None => Arc::new(resolver(&server)?),
         };
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
@@ -204,7 +208,7 @@ impl Daemon {
             cross_check,
             reload: reload_status,
             clock,
-            internal_authority: server.acme.directory == Directory::Internal,
+            internal_authority: server.acme.is_internal(),
             cross_check_enabled: server.cross_check.enabled,
         };
         supervisor.start("admin", admin.run(sources, stop));
@@ -341,14 +345,23 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
 
-fn dns_settings(server: &Server) -> dns::Settings {
+/// The configured resolver. Where the system names none, this host is asked, as the C library does:
+/// serving does not depend on DNS, so neither does the start.
+fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
     let dns = &server.dns;
-    dns::Settings {
+    let mut settings = dns::Settings {
         servers: dns.servers.clone(),
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
-    }
+    };
+    HickoryLookup::new(&settings).or_else(|error| {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+        let error = chain(&error);
+        warn!(%error, asked = %host, "no system resolver, this host is asked; dns.servers names others");
+        settings.servers.push(host);
+        HickoryLookup::new(&settings).map_err(part("the resolver"))
+    })
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.
@@ -363,30 +376,36 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authority, and where its root is when it is the internal one.
-async fn authority(
+/// The configured authorities in their order, and where the root of the internal one is.
+async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
     clock: Clock,
-) -> Result<(Arc<dyn Authority>, Option<PathBuf>), StartError> {
-    match &server.acme.directory {
-        Directory::Url(url) => {
-            let acme = AcmeAuthority::new(url, &server.acme, Arc::clone(storage), clock)
-                .map_err(part("the authority's trusted roots (acme.root_file)"))?;
-            Ok((Arc::new(acme), None))
-        }
-        Directory::Internal => {
-            let lifetime = server.acme.internal_lifetime;
-            let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
-                .await
-                .map_err(part("the internal authority"))?;
-            let file = server.store.directory.join(INTERNAL_ROOT_FILE);
-            if let Err(error) = write_if_other(&file, internal.root_pem()) {
-                warn!(%error, file = %file.display(), "internal root not written");
+) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
+    let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
+    let mut internal_root = None;
+    for settings in &server.acme.authorities {
+        match &settings.directory {
+            Directory::Url(url) => {
+                let acme = AcmeAuthority::new(url, settings, &server.acme, Arc::clone(storage), clock)
+                    .map_err(part("an authority's trusted roots (root_file)"))?;
+                authorities.push(Arc::new(acme));
             }
-            Ok((Arc::new(internal), Some(file)))
+            Directory::Internal => {
+                let lifetime = server.acme.internal_lifetime;
+                let internal = InternalAuthority::open(Arc::clone(storage), lifetime, clock)
+                    .await
+                    .map_err(part("the internal authority"))?;
+                let file = server.store.directory.join(INTERNAL_ROOT_FILE);
+                if let Err(error) = write_if_other(&file, internal.root_pem()) {
+                    warn!(%error, file = %file.display(), "internal root not written");
+                }
+                internal_root = Some(file);
+                authorities.push(Arc::new(internal));
+            }
         }
     }
+    Ok((authorities, internal_root))
 }
 
 /// Writes a public file unless it already says the same. On a full disk what stood there stays.

@@ -1,5 +1,9 @@
 //! The ACME client against a real authority, Pebble, and against an authority that misbehaves.
 
+mod care;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
+mod faults;
 mod listeners;
 #[path = "../support/pebble.rs"]
 mod pebble;
@@ -8,12 +12,12 @@ mod unwell;
 use listeners::Listeners;
 use mta_stsd::{
     acme::{
-        authority::{Authority, IssueError, Issued},
+        authority::{Authority, IssueError, Issued, OrderRequest},
         client::AcmeAuthority,
     },
     certificate::{Certificate, ChallengeTable},
     clock::Clock,
-    config::{Acme, Directory, ExternalAccount},
+    config::{Acme, AuthoritySettings, Directory, ExternalAccount},
     name::PolicyHost,
     storage::{MemoryStorage, Storage},
 };
@@ -22,17 +26,20 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 fn settings(directory: &str, root_file: &Path) -> Acme {
     Acme {
-        directory: Directory::Url(directory.to_owned()),
-        contact: vec!["mailto:postmaster@example.com".to_owned()],
-        terms_of_service_agreed: true,
-        root_file: Some(root_file.to_owned()),
-        external_account: None,
-        profile: None,
+        authorities: vec![AuthoritySettings {
+            directory: Directory::Url(directory.to_owned()),
+            contact: vec!["mailto:postmaster@example.com".to_owned()],
+            terms_of_service_agreed: true,
+            root_file: Some(root_file.to_owned()),
+            external_account: None,
+            profile: None,
+        }],
         tls_alpn_01: true,
         http_01: true,
         orders_at_once: 8,
         order_deadline: Duration::from_secs(120),
         request_timeout: Duration::from_secs(30),
+        requests_per_second: 1_000,
         internal_lifetime: Duration::from_secs(86_400),
     }
 }
@@ -63,11 +70,17 @@ impl Rig {
 
     fn authority_over(&self, storage: &Arc<MemoryStorage>) -> AcmeAuthority {
         let storage = Arc::clone(storage) as Arc<dyn Storage>;
-        AcmeAuthority::new(&self.pebble.directory(), &self.settings, storage, Clock::System).unwrap()
+        let ours = &self.settings.authorities[0];
+        AcmeAuthority::new(&self.pebble.directory(), ours, &self.settings, storage, Clock::System).unwrap()
+    }
+
+    /// What is configured of the account.
+    fn ours(&mut self) -> &mut AuthoritySettings {
+        &mut self.settings.authorities[0]
     }
 
     async fn order(&self, authority: &AcmeAuthority, host: &str) -> Result<Issued, IssueError> {
-        authority.order(&policy_host(host), &self.listeners.answers).await
+        authority.order(OrderRequest::first(&policy_host(host)), &self.listeners.answers).await
     }
 
     /// Orders, and accepts only what would be served.
@@ -168,7 +181,7 @@ async fn without_its_external_account_binding_an_account_is_refused() {
 
     let mac_key_file = rig.pebble.folder().join("mac.key");
     std::fs::write(&mac_key_file, format!("{MAC_KEY}\n")).unwrap();
-    rig.settings.external_account = Some(ExternalAccount { key_id: "kid-1".to_owned(), mac_key_file });
+    rig.ours().external_account = Some(ExternalAccount { key_id: "kid-1".to_owned(), mac_key_file });
     rig.issue(&rig.authority(), "mta-sts.example.com").await;
     rig.issue(&rig.authority(), "mta-sts.example.org").await;
     assert_eq!(rig.pebble.accounts(), 1, "a restart of ours made no account");
@@ -181,7 +194,7 @@ const MAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE";
 async fn a_missing_mac_key_file_is_named() {
     let mut rig = Rig::start(|_| ()).await;
     let mac_key_file = rig.pebble.folder().join("absent.key");
-    rig.settings.external_account = Some(ExternalAccount { key_id: "kid-1".to_owned(), mac_key_file });
+    rig.ours().external_account = Some(ExternalAccount { key_id: "kid-1".to_owned(), mac_key_file });
     let refused = rig.order(&rig.authority(), "mta-sts.example.com").await.unwrap_err();
     assert!(matches!(&refused, IssueError::Account { detail } if detail.contains("absent.key")), "{refused}");
 }
@@ -189,14 +202,14 @@ async fn a_missing_mac_key_file_is_named() {
 #[tokio::test]
 async fn terms_are_not_agreed_to_silently() {
     let mut rig = Rig::start(|_| ()).await;
-    rig.settings.terms_of_service_agreed = false;
+    rig.ours().terms_of_service_agreed = false;
     let refused = rig.order(&rig.authority(), "mta-sts.example.com").await.unwrap_err();
     assert!(
         matches!(&refused, IssueError::Account { detail } if detail.contains("data:text/plain,Do%20what")),
         "{refused}"
     );
     assert_eq!(rig.pebble.accounts(), 0);
-    rig.settings.terms_of_service_agreed = true;
+    rig.ours().terms_of_service_agreed = true;
     rig.issue(&rig.authority(), "mta-sts.example.com").await;
 }
 
@@ -269,7 +282,7 @@ async fn an_authority_that_forgot_our_account_gets_it_again() {
 #[tokio::test]
 async fn a_profile_that_is_not_offered_gives_way_to_the_default() {
     let mut rig = Rig::start(|_| ()).await;
-    rig.settings.profile = Some("shortlived".to_owned());
+    rig.ours().profile = Some("shortlived".to_owned());
     rig.issue(&rig.authority(), "mta-sts.example.com").await;
 }
 
@@ -299,13 +312,15 @@ async fn an_authority_that_is_away_is_unreachable_and_then_found() {
 fn roots_that_cannot_be_read_are_said_at_once() {
     let settings = settings("https://127.0.0.1/dir", Path::new("/nonexistent/root.pem"));
     let storage = Arc::<MemoryStorage>::default();
-    let refused = AcmeAuthority::new("https://127.0.0.1/dir", &settings, storage, Clock::System).unwrap_err();
+    let ours = &settings.authorities[0];
+    let refused =
+        AcmeAuthority::new("https://127.0.0.1/dir", ours, &settings, storage, Clock::System).unwrap_err();
     assert!(refused.to_string().contains("/nonexistent/root.pem"), "{refused}");
 }
 
 async fn order_from(directory: &str, settings: &Acme) -> IssueError {
-    let authority = AcmeAuthority::new(directory, settings, Arc::<MemoryStorage>::default(), Clock::System);
-    let ordered =
-        authority.unwrap().order(&policy_host("mta-sts.example.com"), &ChallengeTable::default()).await;
-    ordered.unwrap_err()
+    let (ours, storage) = (&settings.authorities[0], Arc::<MemoryStorage>::default());
+    let authority = AcmeAuthority::new(directory, ours, settings, storage, Clock::System).unwrap();
+    let host = policy_host("mta-sts.example.com");
+    authority.order(OrderRequest::first(&host), &ChallengeTable::default()).await.unwrap_err()
 }

@@ -3,7 +3,7 @@
 use super::{order_from, pebble::loopback_certificate, policy_host, settings};
 use mta_stsd::{
     acme::{
-        authority::{Authority, IssueError},
+        authority::{Authority, IssueError, LimitScope, OrderRequest},
         client::AcmeAuthority,
     },
     certificate::ChallengeTable,
@@ -68,7 +68,8 @@ async fn a_rate_limit_is_kept_with_its_end_and_its_reason() {
     let limited = outcome(response("429 Too Many Requests", head, problem)).await;
     let expected = IssueError::RateLimited {
         retry_after: Some(Duration::from_secs(120)),
-        detail: r"too many orders\u{a}".to_owned(),
+        scope: LimitScope::Account,
+        detail: r"rateLimited: too many orders\u{a}".to_owned(),
     };
     assert_eq!(limited, expected);
 }
@@ -109,13 +110,17 @@ async fn a_silent_authority_holds_all_waiting_orders_no_longer_than_one_request(
     let directory = format!("https://{}/dir", listener.local_addr().unwrap());
     let settings = settings(&directory, &root_file);
     let storage = Arc::<MemoryStorage>::default();
-    let authority = Arc::new(AcmeAuthority::new(&directory, &settings, storage, Clock::System).unwrap());
+    let authority =
+        AcmeAuthority::new(&directory, &settings.authorities[0], &settings, storage, Clock::System).unwrap();
+    let authority = Arc::new(authority);
     let started = Instant::now();
     let orders: Vec<_> = (0..16)
         .map(|number| {
             let authority = Arc::clone(&authority);
             let host = policy_host(&format!("mta-sts.n{number}.example"));
-            tokio::spawn(async move { authority.order(&host, &ChallengeTable::default()).await })
+            tokio::spawn(async move {
+                authority.order(OrderRequest::first(&host), &ChallengeTable::default()).await
+            })
         })
         .collect();
     for order in orders {

@@ -66,6 +66,10 @@ fn status_shows_certificate_id_and_records_of_a_domain() {
     assert_eq!(overview["domains"][0]["tenant"], "meadow");
     assert!(overview["domains"][0]["certificate"]["not_after"].is_string());
     assert_ne!(home.run(&["status", "stranger.example"]).status.code(), Some(0));
+    home.tenant("books", "books", "bücher.example", "mx1.meadow.example");
+    daemon.wait_for_policy("xn--bcher-kva.example", "mx1");
+    let shown = text(home.run(&["status", "bücher.example"]).stdout);
+    assert!(shown.contains("xn--bcher-kva.example = bücher.example (tenant books)"), "{shown}");
 }
 
 #[test]

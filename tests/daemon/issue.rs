@@ -4,7 +4,7 @@ use crate::{
     pebble::{Options, Pebble, free_port},
     support::{Daemon, Fetched, Home, eventually, fetch},
 };
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Pebble that looks for answers where the daemon listens, and the daemon's home.
 struct Rig {
@@ -71,6 +71,19 @@ async fn a_tenant_gets_a_certificate_by_either_challenge() {
         assert_eq!(rig.pebble.orders(), 2, "{acme}");
         drop(daemon);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_half_a_minute_is_renewed_before_it_expires() {
+    let rig = Rig::start(|options| options.validity = Duration::from_secs(30), "").await;
+    rig.tenant("meadow.example");
+    let daemon = rig.home.start();
+    rig.wait_for("meadow.example");
+    eventually("the renewal", || {
+        assert_eq!(rig.fetch("meadow.example").status, 200, "not served while it is renewed");
+        (issued(&daemon) > 1).then_some(())
+    });
+    assert_eq!(rig.pebble.accounts(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,12 +9,11 @@ use async_trait::async_trait;
 use mta_stsd::{
     acme::{
         InternalAuthority,
-        authority::{Authority, IssueError, Issued},
+        authority::{Authority, IssueError, Issued, OrderRequest},
     },
     certificate::ChallengeTable,
     clock::Clock,
     daemon::{Daemon, StandIns},
-    name::PolicyHost,
     storage::MemoryStorage,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -29,18 +28,19 @@ impl Authority for NotYetForNew {
         self.0.directory()
     }
 
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError> {
-        if host.as_str() == NEW {
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+        if request.host.as_str() == NEW {
             return Err(IssueError::NotValidated { detail: "not pointing here yet".into() });
         }
-        self.0.order(host, answers).await
+        self.0.order(request, answers).await
     }
 }
 
 #[tokio::test]
 async fn every_vector_of_http_json_holds_for_the_whole_daemon() {
     let home = tempfile::tempdir().unwrap();
-    // The policies of `server::TestServer`, written as a configuration.
+    // The policies of `server::TestServer`, written as a configuration; all clients have one address here,
+    // and ask again and again until the first certificates are there.
     let tenant = |domain: &str| {
         format!(
             "[[tenant]]\nname = \"{domain}\"\ndomains = [\"{domain}\"]\nmode = \"enforce\"\nmax_age = \"1w\"\n\
@@ -50,7 +50,7 @@ async fn every_vector_of_http_json_holds_for_the_whole_daemon() {
     let main = home.path().join("mta-stsd.toml");
     let server = "[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n[store]\ndirectory = \"state\"\n\
                   [acme]\ndirectory = \"internal\"\n[admin]\nsocket = \"admin.sock\"\n\
-                  [cross_check]\nenabled = false\n";
+                  [cross_check]\nenabled = false\n[limits]\nhandshake_burst_per_address = 1000000\n";
     let tenants = ["example.com", "example.org", "new.example"].map(tenant).concat();
     fs::write(&main, server.to_owned() + &tenants).unwrap();
 

@@ -33,3 +33,8 @@ fn a_real_sender_accepts_our_policy_and_moved_mx_records_are_found() {
 fn a_full_or_read_only_disk_stops_orders_and_nothing_else() {
     run("unwell_disk.sh");
 }
+
+#[test]
+fn an_authority_that_is_not_pebble_issues_by_both_challenges() {
+    run("other_authority.sh");
+}

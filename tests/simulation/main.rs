@@ -13,7 +13,7 @@ use mta_stsd::{
     acme::{Scheduler, SchedulerParts},
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{self, Directory, Publish, Tenant, TenantId},
+    config::{self, Publish, Tenant, TenantId},
     name::PolicyHost,
     policy::{MaxAge, Mode, Policy, RenderedPolicy},
     snapshot::{SharedSnapshot, Snapshot},
@@ -311,17 +311,13 @@ fn member(number: usize, start: Timestamp, chance: &mut Chance) -> (PolicyHost, 
 
 fn settings() -> config::Acme {
     config::Acme {
-        directory: Directory::Internal,
-        contact: Vec::new(),
-        terms_of_service_agreed: true,
-        root_file: None,
-        external_account: None,
-        profile: None,
+        authorities: vec![config::AuthoritySettings::internal()],
         tls_alpn_01: true,
         http_01: true,
         orders_at_once: ORDERS_AT_ONCE,
         order_deadline: ORDER_DEADLINE,
         request_timeout: Duration::from_secs(60),
+        requests_per_second: 1_000,
         internal_lifetime: hours(90 * 24),
     }
 }

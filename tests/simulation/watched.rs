@@ -4,7 +4,7 @@ use crate::weather::{Calendar, Chance, Dns, Trouble, after, before};
 use jiff::{SignedDuration, Timestamp};
 use mta_stsd::{
     acme::{
-        authority::{Authority, IssueError, Issued},
+        authority::{Authority, IssueError, Issued, LimitScope, OrderRequest},
         memory::{Conduct, MemoryAuthority},
     },
     certificate::{CertificateSource, ChallengeTable, Validity},
@@ -145,10 +145,11 @@ impl Authority for Watched {
         self.inner.directory()
     }
 
-    async fn order(&self, host: &PolicyHost, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+    async fn order(&self, request: OrderRequest<'_>, answers: &ChallengeTable) -> Result<Issued, IssueError> {
+        let host = request.host;
         self.check_before(host).await;
         let _under_way = UnderWay { host, seen: &self.seen };
-        let issued = self.inner.order(host, answers).await?;
+        let issued = self.inner.order(request, answers).await?;
         let now = self.clock.now();
         let mut seen = self.seen();
         if let Some(lifetime) = seen.lifetimes.remove(host) {
@@ -230,7 +231,11 @@ fn conduct(calendar: &Calendar, member: &Member, now: Timestamp, chance: &mut Ch
         Some(Trouble::Account) => return Conduct::Fail(IssueError::Account { detail }),
         Some(Trouble::Limits) => {
             let retry_after = Some(Duration::from_secs(chance.between(60, 12 * 3600)));
-            return Conduct::Fail(IssueError::RateLimited { retry_after, detail });
+            return Conduct::Fail(IssueError::RateLimited {
+                retry_after,
+                scope: LimitScope::Account,
+                detail,
+            });
         }
         Some(Trouble::DiskFull) | None => {}
     }

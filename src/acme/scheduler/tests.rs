@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     acme::memory::{Conduct, MemoryAuthority},
     certificate::CertificateSource,
-    config::{Directory, Publish, Tenant, TenantId},
+    config::{Publish, Tenant, TenantId},
     policy::{MaxAge, Mode, Policy, RenderedPolicy},
     snapshot::Snapshot,
     storage::MemoryStorage,
@@ -98,17 +98,13 @@ impl World {
 
 fn settings(orders_at_once: usize) -> config::Acme {
     config::Acme {
-        directory: Directory::Internal,
-        contact: Vec::new(),
-        terms_of_service_agreed: true,
-        root_file: None,
-        external_account: None,
-        profile: None,
+        authorities: vec![config::AuthoritySettings::internal()],
         tls_alpn_01: true,
         http_01: true,
         orders_at_once,
         order_deadline: DEADLINE,
         request_timeout: MINUTE,
+        requests_per_second: 1_000,
         internal_lifetime: 90 * DAY,
     }
 }
@@ -252,7 +248,11 @@ async fn what_is_held_and_good_is_not_ordered_again_after_a_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_pauses_every_host_even_after_a_restart() {
-    let limit = |detail| IssueError::RateLimited { retry_after: Some(2 * 60 * MINUTE), detail };
+    let limit = |detail| IssueError::RateLimited {
+        retry_after: Some(2 * 60 * MINUTE),
+        scope: crate::acme::authority::LimitScope::Account,
+        detail,
+    };
     let limited = Arc::new(Mutex::new(true));
     let weather = Arc::clone(&limited);
     let world = World::new(&["a"], move |_| if *weather.lock().unwrap() { fails(limit) } else { good() });

@@ -40,7 +40,7 @@ fn the_example_has_no_fault_and_needs_nothing_of_the_machine() {
         ]
     );
     let server = outcome.server.unwrap();
-    assert_eq!(server.acme.directory, Directory::Internal);
+    assert_eq!(server.acme.authorities, [AuthoritySettings::internal()]);
     assert!(
         server
             .listen
@@ -97,5 +97,34 @@ fn the_defaults_in_the_example_are_those_of_the_program() {
         (e.internal_lifetime, e.tls_alpn_01, e.http_01),
         (m.internal_lifetime, m.tls_alpn_01, m.http_01)
     );
+    assert_eq!(e.requests_per_second, m.requests_per_second);
+    let ([e], [m]) = (&e.authorities[..], &m.authorities[..]) else { panic!("{e:?} {m:?}") };
     assert_eq!((&e.contact, e.terms_of_service_agreed), (&m.contact, m.terms_of_service_agreed));
+}
+
+/// The list of authorities, which cannot stand beside the keys above it, is shown whole and is true.
+#[test]
+fn the_list_of_authorities_in_the_example_shows_every_key() {
+    let shown: Vec<&str> = EXAMPLE
+        .lines()
+        .skip_while(|line| !line.contains("[[acme.authority]]"))
+        .map_while(|line| line.strip_prefix("#   "))
+        .collect();
+    let text = shown.join("\n");
+    let somebody = tenant("a", &["a.example"], "mx.a.example");
+    let mut config = Config::new(&format!("[acme]\n{text}\n{somebody}"));
+    let outcome = config.check();
+    assert_eq!(config.shown(&outcome), [""; 0]);
+    let authorities = outcome.server.unwrap().acme.authorities;
+    assert_eq!(authorities.len(), 2, "{text}");
+    let source = Source::new(Path::new("example.toml").into(), format!("[acme]\n{text}\n"));
+    let reading = Reading::new(&source);
+    crate::config::files::MainFile::read_with(&reading, Path::new(""), &mut Interner::default());
+    let asked = reading.asked.borrow();
+    let keys: Vec<_> = asked.iter().filter_map(|key| key.strip_prefix("acme.authority.")).collect();
+    assert!(keys.len() > 5, "{keys:?}");
+    for key in keys {
+        let word = key.rsplit('.').next().unwrap_or(key);
+        assert!(text.contains(&format!("{word} = ")), "{key} is not in the example");
+    }
 }

@@ -25,6 +25,33 @@ fn the_servers_part_is_checked_key_by_key() {
             ],
         ),
         (
+            acme("[[acme.authority]]\ndirectory = \"internal\"\n"),
+            &[
+                "2:1: directory is written beside a list of authorities; move it into the [[acme.authority]] that it is about",
+            ],
+        ),
+        (
+            "[acme]\n[[acme.authority]]\ncontact = [\"a\"]\n[[acme.authority]]\ndirectory = \"https://ca.example/\"\nlimit = 1\n".to_owned(),
+            &[
+                "2:1: nothing says who signs certificates; write directory = \"https://…\" in each [[acme.authority]]",
+                "3:12: \"a\" is not one mailto: address; write it as \"mailto:postmaster@example.com\"",
+                "4:1: the authority's terms of service are not agreed to; read them, then write terms_of_service_agreed = true",
+                "6:1: the key \"limit\" is not known in acme.authority; take it out; the keys in acme.authority are terms_of_service_agreed, directory, contact, root_file, external_account, profile",
+            ],
+        ),
+        (
+            "[acme]\nauthority = []\n".to_owned(),
+            &["2:1: nothing says who signs certificates; write directory = \"https://…\" in each [[acme.authority]]"],
+        ),
+        (
+            "[acme]\n[[acme.authority]]\ndirectory = \"https://ca.example/\"\nterms_of_service_agreed = true\n[[acme.authority]]\ndirectory = \"https://ca.example/\"\nterms_of_service_agreed = true\n".to_owned(),
+            &["6:1: this authority is written twice; write each authority once; the first one is tried first"],
+        ),
+        (
+            "[acme]\n[[acme.authority]]\ndirectory = \"https://ca.example/\"\nterms_of_service_agreed = true\n[[acme.authority]]\ndirectory = \"internal\"\n".to_owned(),
+            &["2:8: the internal authority stands beside others; no sender trusts it: take it out, or let it stand alone"],
+        ),
+        (
             acme("challenges = []\n"),
             &["3:1: no challenge can be answered; write \"tls-alpn-01\", \"http-01\" or both"],
         ),
