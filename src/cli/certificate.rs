@@ -2,12 +2,11 @@
 //!
 //! Reads the store itself, beside a running daemon or without one.
 
-use super::{CONFIG, ConfigArg, DONE, FAILED, USAGE, small_runtime};
+use super::{CONFIG, ConfigArg, DONE, FAILED, USAGE, policy_host, small_runtime};
 use crate::{
     certificate::Certificate,
     clock::Clock,
     logging::chain,
-    name::{DomainName, PolicyHost},
     reload::Reloader,
     snapshot::SharedSnapshot,
     storage::{MasterKey, StoreReader},
@@ -91,29 +90,21 @@ fn read(args: &HostArgs) -> Result<Certificate, u8> {
     })?;
     read.ok_or_else(|| {
         eprintln!(
-            "mta-stsd: no certificate is held for {host}; `mta-stsd status {}` says why",
-            host.domain()
+            "mta-stsd: no certificate is held for {host}; {} says why",
+            args.config.command(&format!("status {}", host.domain()))
         );
         CONFIG
     })
 }
 
-/// Takes a policy host, or the policy domain behind it.
-fn policy_host(text: &str) -> Result<PolicyHost, crate::name::NameError> {
-    match PolicyHost::from_full_name(text) {
-        Some(host) => Ok(host),
-        None => PolicyHost::of(&DomainName::from_user(text)?),
-    }
-}
-
 fn describe(certificate: &Certificate) -> String {
     format!(
-        "host         {}\nvalid from   {}\nvalid until  {}\nauthority    {}\nchain        {} certificates\n",
+        "host         {}\nvalid from   {}\nvalid until  {}\nauthority    {}\nchain        {}\n",
         certificate.host,
         certificate.validity.not_before,
         certificate.validity.not_after,
         certificate.authority,
-        certificate.chain.len()
+        super::counted(certificate.chain.len(), "certificate")
     )
 }
 

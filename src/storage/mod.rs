@@ -25,7 +25,7 @@ mod schedule_contract;
 mod unwell;
 
 pub use memory::MemoryStorage;
-pub use reader::StoreReader;
+pub use reader::{StoreReader, read_served_tenants};
 pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
@@ -156,6 +156,9 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The folder is not one that we may keep keys in; it says what to do, and time does not mend it.
+    #[error("the store's folder is refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else the database says.
     #[error("the store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

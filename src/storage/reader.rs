@@ -4,10 +4,11 @@
 //! command that only looks opens the database read-only instead, and takes nothing from anybody.
 
 use super::{
-    StorageError,
+    ServedTenant, StorageError,
     folder::DATABASE,
     pools::{LIST, options_at, pool, read_error},
     seal::{MasterKey, Seal},
+    served,
     sqlite::{check_seal, read_certificate},
 };
 use crate::{certificate::Certificate, name::PolicyHost};
@@ -28,8 +29,7 @@ impl StoreReader {
     /// [`StorageError::Failed`] when there is no database or it cannot be opened,
     /// [`StorageError::Unreadable`] when it is sealed with another key.
     pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
-        let options = options_at(&directory.join(DATABASE)).read_only(true);
-        let readers = pool(1, LIST).connect_with(options).await.map_err(read_error)?;
+        let readers = connect(directory).await?;
         let seal = Seal(key);
         check_seal(&readers, &seal).await?;
         Ok(Self { readers, seal })
@@ -43,4 +43,22 @@ impl StoreReader {
     pub async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
         read_certificate(&self.readers, &self.seal, host).await
     }
+}
+
+/// Every tenant as the daemon whose store is in `directory` served it last; these are not sealed, so
+/// no key is needed.
+///
+/// # Errors
+///
+/// [`StorageError`] when there is no database, or it cannot be read.
+pub async fn read_served_tenants(directory: &Path) -> Result<Vec<ServedTenant>, StorageError> {
+    let readers = connect(directory).await?;
+    let tenants = served::read(&readers).await;
+    readers.close().await;
+    tenants
+}
+
+async fn connect(directory: &Path) -> Result<SqlitePool, StorageError> {
+    let options = options_at(&directory.join(DATABASE)).read_only(true);
+    pool(1, LIST).connect_with(options).await.map_err(read_error)
 }

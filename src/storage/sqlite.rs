@@ -54,14 +54,14 @@ impl SqliteStorage {
     ///
     /// # Errors
     ///
-    /// Each says what to do about it: [`StorageError::Failed`] when others can reach the folder or it
+    /// Each says what to do about it: [`StorageError::Refused`] when others can reach the folder or it
     /// is not ours, [`StorageError::NotWritable`] when nothing is there and nothing can be made,
     /// [`StorageError::Unreadable`] when it is damaged, of another version, or sealed with another
     /// key. Nothing is ever deleted or overwritten to make it open.
     pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
         let path = directory.to_owned();
         let prepared = tokio::task::spawn_blocking(move || Folder::prepare(&path)).await;
-        let folder = prepared.map_err(failed)?.map_err(failed)?;
+        let folder = prepared.map_err(failed)??;
         let seal = Seal(key);
         let pools = Pools::open(&folder).await?;
         check_seal(&pools.readers, &seal).await?;
