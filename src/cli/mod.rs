@@ -5,18 +5,27 @@
 //! | 0 | done |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
-//! | 70 | the daemon could not start, or a part of it failed |
-//! | 78 | the configuration was refused |
+//! | 70 | the daemon could not start, or a part of it failed; a command could not be carried out |
+//! | 78 | the configuration was refused; what was named is not in it |
 
+mod account;
+mod asking;
 mod certificate;
+mod certificates;
 mod check;
+mod plan;
 mod records;
 mod serve;
 mod status;
 
 use crate::config::{DEFAULT_FILE, Fault};
 use clap::{Args, Parser, Subcommand};
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use jiff::Timestamp;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Ended well.
 const DONE: u8 = 0;
@@ -47,8 +56,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the DNS records that a domain's owner publishes
     Records(records::RecordsArgs),
-    /// Show or export the certificate held for a policy host
+    /// Show, export, renew or revoke the certificate held for a policy host
     Certificate(certificate::CertificateArgs),
+    /// List every host with its certificate, what is next, and what went wrong
+    Certificates(certificates::CertificatesArgs),
+    /// Say what will be done about certificates in the next 24 hours
+    Plan(plan::PlanArgs),
+    /// Show our account at an authority, give it a new key, or close it
+    Account(account::AccountArgs),
 }
 
 /// Where the main configuration file is.
@@ -57,6 +72,16 @@ struct ConfigArg {
     /// Main configuration file
     #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_FILE)]
     path: PathBuf,
+}
+
+impl ConfigArg {
+    /// A command as an operator may repeat it, with the configuration of this one.
+    fn command(&self, rest: &str) -> String {
+        match self.path == Path::new(DEFAULT_FILE) {
+            true => format!("`mta-stsd {rest}`"),
+            false => format!("`mta-stsd {rest} --config {}`", self.path.display()),
+        }
+    }
 }
 
 /// Runs the command line of this process and returns its exit code.
@@ -76,6 +101,9 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
         Command::Certificate(args) => certificate::run(&args),
+        Command::Certificates(args) => certificates::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Account(args) => account::run(&args),
     };
     code.into()
 }
@@ -89,6 +117,11 @@ fn rendered(faults: &[Fault]) -> String {
 /// `1 domain`, `2 domains`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// People and their scripts read these times; nobody is helped by fractions.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// A runtime for one question on the local socket.

@@ -2,7 +2,7 @@
 
 use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, counted, small_runtime};
 use crate::{
-    admin::{DomainReport, Overview, client},
+    admin::{DomainReport, ListedHost, Overview, client},
     clock::Clock,
     config::Files,
     logging::chain,
@@ -63,19 +63,19 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
             Err(error) => eprintln!("mta-stsd: {error}"),
         }
     } else {
-        print!("{}", describe(&overview, args.domain.is_some()));
+        print!("{}", describe(&overview, args.domain.is_some(), &args.config));
     }
     DONE
 }
 
 /// A faulty configuration tells it as well: that is when an operator asks.
-fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
+pub(super) fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
     let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
     loaded.admin_socket().map(Path::to_owned)
 }
 
 /// The answer in words.
-fn describe(overview: &Overview, one_domain: bool) -> String {
+fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String {
     let mut text = String::new();
     let mut line = |content: &str| {
         text.push_str(content);
@@ -113,7 +113,7 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
     }
     for domain in &overview.domains {
         line("");
-        describe_domain(domain, &mut line);
+        describe_domain(domain, config, &mut line);
     }
     if overview.domains_omitted > 0 {
         line(&format!("… and {} more domains; name one to see it", overview.domains_omitted));
@@ -121,7 +121,35 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
     text
 }
 
-fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
+/// What is next for the certificate, and what an operator can do about it.
+fn describe_schedule(schedule: &ListedHost, config: &ConfigArg, line: &mut impl FnMut(&str)) {
+    let renew = config.command(&format!("certificate renew {}", schedule.host));
+    let next = match (schedule.next.as_str(), schedule.next_at) {
+        ("parked", _) | (_, None) => {
+            format!("nothing, until its configuration changes; when the cause is mended, {renew} takes it up")
+        }
+        ("first", Some(at)) => format!("first certificate at {at}"),
+        ("renew", Some(at)) => format!("renewal at {at}"),
+        ("ask", Some(at)) => format!("the authority is asked about its renewal at {at}"),
+        (other, Some(at)) => format!("{other} at {at}"),
+    };
+    line(&format!("  next         {next}"));
+    if schedule.problem.is_some() && schedule.next != "parked" {
+        line(&format!("               when it is mended, {renew} does not wait"));
+    }
+    if let Some(since) = schedule.astray_since {
+        line(&format!("  astray       does not point here since {since}"));
+    }
+    if let Some((start, end)) = schedule.window {
+        let why = schedule.explanation_url.as_ref().map(|url| format!("; it says why: {url}"));
+        line(&format!(
+            "  window       {start} to {end}, as the authority suggests{}",
+            why.unwrap_or_default()
+        ));
+    }
+}
+
+fn describe_domain(domain: &DomainReport, config: &ConfigArg, line: &mut impl FnMut(&str)) {
     // Both forms of a name in another script (P-13).
     let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
     let unicode = unicode.filter(|unicode| *unicode != domain.domain);
@@ -145,6 +173,9 @@ fn describe_domain(domain: &DomainReport, line: &mut impl FnMut(&str)) {
             "  last failure {} ({} in a row), tried again at {}: {}",
             failure.kind, failure.attempts, failure.retry_at, failure.detail
         ));
+    }
+    if let Some(schedule) = &domain.schedule {
+        describe_schedule(schedule, config, line);
     }
     match (domain.checked_at, domain.answered_at) {
         (None, _) => line("  MX records   not looked up: not its turn yet, or cross_check.enabled is false"),

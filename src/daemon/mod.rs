@@ -16,7 +16,7 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority, caa::Method,
     },
-    admin::Sources,
+    admin::{Desk, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Directory, Server},
@@ -157,6 +157,7 @@ impl Daemon {
         }
 
         let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
@@ -169,6 +170,7 @@ impl Daemon {
             settings: server.acme.clone(),
         });
         let acme = scheduler.status();
+        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
         let checks = CrossCheck::new(
@@ -188,7 +190,8 @@ impl Daemon {
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
-        let sources = Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock };
+        let sources =
+            Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock, desk };
         supervisor.start("admin", admin.run(sources, stop));
 
         for address in &https_at {
