@@ -25,7 +25,7 @@
 //! # Reading order
 //!
 //! [`name`], [`policy`], [`config`], [`snapshot`], then `https/respond.rs`: that is a policy's whole
-//! way from the file to the wire. Then `acme/plan.rs` and `acme/scheduler.rs`, then [`daemon`].
+//! way from the file to the wire. Then `acme/calendar.rs` and `acme/scheduler.rs`, then [`daemon`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

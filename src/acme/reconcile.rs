@@ -12,8 +12,8 @@ use crate::{
 use jiff::Timestamp;
 use tracing::debug;
 
-/// Rows read and written in one go.
-const PAGE: usize = 1_000;
+/// Rows read and written in one go: a thousand would be faster by a tenth and cost some MiB for good.
+const PAGE: usize = 200;
 
 /// What orders are like, in short: when it changes, parked hosts are tried again.
 pub fn fingerprint_of(settings: &config::Acme) -> String {

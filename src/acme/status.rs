@@ -51,8 +51,8 @@ impl AcmeStatus {
         let books = self.read();
         let held = books.held.get(host);
         HostStatus {
-            not_after: held.map(|held| held.not_after),
-            renew_at: held.map(|held| held.renew_at),
+            not_after: held.map(|held| held.not_after()),
+            renew_at: held.map(|held| held.renew_at()),
             last_failure: books.failures.get(host).cloned(),
             in_flight: books.in_flight.contains(host),
             unsaved: books.unsaved.contains(host),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     acme::AcmeStatus,
     clock::Clock,
-    cross_check::{CrossCheckStatus, Severity},
+    cross_check::{CrossCheckStatus, DomainStatus, Severity, worst},
     name::{DomainName, PolicyHost},
     policy::Mode,
     reload::ReloadStatus,
@@ -25,6 +25,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::{
+    cmp::Reverse,
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -48,6 +49,10 @@ pub struct Sources {
     pub clock: Clock,
     /// The schedule and the authorities.
     pub desk: Desk,
+    /// Whether the internal authority signs.
+    pub internal_authority: bool,
+    /// Whether policies are compared with MX records.
+    pub cross_check_enabled: bool,
 }
 
 /// The status socket, bound.
@@ -143,56 +148,118 @@ async fn schedule(desk: &Desk, domain: &str) -> Option<ListedHost> {
 fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, now: Timestamp) -> Overview {
     let mut summary =
         Summary { generation: snapshot.generation(), domains: snapshot.len(), ..Summary::default() };
-    let mut troubled = Vec::new();
+    let mut listed = Vec::new();
+    let mut silence = Silence::default();
     for (host, hosted) in snapshot.iter() {
         match hosted.policy.policy().mode() {
             Mode::Enforce => summary.enforce += 1,
             Mode::Testing => summary.testing += 1,
             Mode::None => summary.none += 1,
         }
-        let certificate = sources.acme.of(host);
-        let valid = certificate.not_after.is_some_and(|not_after| not_after > now);
-        let failing = certificate.last_failure.is_some();
-        let serious = has_serious_finding(&sources.cross_check, host);
-        summary.without_certificate += usize::from(!valid);
-        summary.orders_failing += usize::from(failing);
-        summary.findings_serious += usize::from(serious);
-        if !valid || failing || serious || snapshot.len() <= Overview::DOMAINS_MAX {
-            troubled.push((host, hosted));
+        let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
+        silence.count(&checked);
+        let trouble = Trouble::of(sources, host, &checked, now);
+        summary.without_certificate += usize::from(trouble.without_certificate);
+        summary.orders_failing += usize::from(trouble.failing);
+        summary.findings_serious += usize::from(trouble.worst >= Some(Severity::Error));
+        summary.findings_warn += usize::from(trouble.worst == Some(Severity::Warn));
+        if trouble.needs_attention() || snapshot.len() <= Overview::DOMAINS_MAX {
+            listed.push((trouble, host, hosted));
         }
     }
     let mut chosen = match domain.map(PolicyHost::of) {
-        None => troubled,
-        Some(Ok(host)) => snapshot.find_host(host.as_str()).into_iter().collect(),
+        None => listed,
+        Some(Ok(host)) => {
+            let found = snapshot.find_host(host.as_str()).into_iter();
+            let checked = sources.cross_check.of(&host.domain()).unwrap_or_default();
+            found.map(|(host, hosted)| (Trouble::of(sources, host, &checked, now), host, hosted)).collect()
+        }
         Some(Err(_)) => Vec::new(),
     };
-    chosen.sort_by_key(|(host, _)| *host);
+    chosen.sort_by_key(|(trouble, host, _)| (Reverse(trouble.rank()), *host));
     let omitted = chosen.len().saturating_sub(Overview::DOMAINS_MAX);
     chosen.truncate(Overview::DOMAINS_MAX);
     Overview {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
         reload: reload_summary(&sources.reload),
-        troubles: [commands::pauses(sources), troubles(&sources.acme)].concat(),
-        domains: chosen.into_iter().map(|(host, hosted)| report(sources, snapshot, host, hosted)).collect(),
+        troubles: [commands::pauses(sources), troubles(&sources.acme, silence)].concat(),
+        internal_authority: sources.internal_authority,
+        cross_check_off: !sources.cross_check_enabled,
+        domains: chosen
+            .into_iter()
+            .map(|(trouble, host, hosted)| DomainReport {
+                needs_attention: trouble.needs_attention(),
+                ..report(sources, snapshot, host, hosted)
+            })
+            .collect(),
         domains_omitted: omitted,
     }
 }
 
-fn has_serious_finding(cross_check: &CrossCheckStatus, host: &PolicyHost) -> bool {
-    cross_check
-        .of(&host.domain())
-        .is_some_and(|status| status.findings.iter().any(|known| known.finding.severity >= Severity::Error))
+/// For how many domains DNS answers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    answered: usize,
+    unanswered: usize,
 }
 
-fn troubles(acme: &AcmeStatus) -> Vec<String> {
+impl Silence {
+    fn count(&mut self, checked: &DomainStatus) {
+        self.unanswered += usize::from(checked.unanswered_since.is_some());
+        self.answered += usize::from(checked.unanswered_since.is_none() && checked.answered_at.is_some());
+    }
+
+    /// A domain whose own name servers are silent is its owner's matter; all of them are ours.
+    fn is_ours(self) -> bool {
+        self.unanswered > 0 && self.answered == 0
+    }
+}
+
+/// Whether a domain needs attention, and how much.
+struct Trouble {
+    without_certificate: bool,
+    failing: bool,
+    worst: Option<Severity>,
+}
+
+impl Trouble {
+    fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
+        let certificate = sources.acme.of(host);
+        Self {
+            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: certificate.last_failure.is_some(),
+            worst: worst(checked.findings.iter().map(|known| &known.finding)),
+        }
+    }
+
+    fn needs_attention(&self) -> bool {
+        self.without_certificate || self.failing || self.worst >= Some(Severity::Warn)
+    }
+
+    /// The higher, the worse. Without a certificate nobody can fetch the policy, which is as bad as
+    /// mail refused under it; a renewal that fails has weeks left.
+    fn rank(&self) -> Option<Severity> {
+        let certificate = match (self.without_certificate, self.failing) {
+            (true, _) => Some(Severity::Error),
+            (false, true) => Some(Severity::Warn),
+            (false, false) => None,
+        };
+        certificate.max(self.worst)
+    }
+}
+
+fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(trouble) = &overview.storage_trouble {
         troubles.push(format!("no orders while the store cannot be written: {trouble}"));
     }
     if overview.unsaved > 0 {
-        troubles.push(format!("{} certificates are served but could not be stored yet", overview.unsaved));
+        troubles.push(format!("certificates served but not stored yet: {}", overview.unsaved));
+    }
+    if silence.is_ours() {
+        troubles.push("dns does not answer mx lookups; check the resolvers (dns.servers)".to_owned());
     }
     troubles
 }
@@ -220,6 +287,7 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
     let checked = sources.cross_check.of(&domain).unwrap_or_default();
     let held = certificate.not_after.zip(certificate.renew_at);
     DomainReport {
+        needs_attention: false,
         tenant: hosted.tenant.to_string(),
         mode: hosted.policy.policy().mode().to_string(),
         policy_id: hosted.policy.id().to_string(),
@@ -250,5 +318,32 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
         domain: domain.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dns_is_our_trouble_when_it_answers_for_nobody() {
+        for (answered, unanswered, ours) in [(0, 0, false), (5, 0, false), (5, 2, false), (0, 1, true)] {
+            let silence = Silence { answered, unanswered };
+            assert_eq!(!troubles(&AcmeStatus::default(), silence).is_empty(), ours, "{silence:?}");
+        }
+    }
+
+    #[test]
+    fn the_worst_stands_first_and_a_note_needs_no_attention() {
+        let trouble = |without_certificate, failing, worst| Trouble { without_certificate, failing, worst };
+        let worst_first = [
+            trouble(false, false, Some(Severity::Critical)),
+            trouble(true, true, Some(Severity::Warn)),
+            trouble(false, true, None),
+            trouble(false, false, Some(Severity::Info)),
+            trouble(false, false, None),
+        ];
+        assert!(worst_first.windows(2).all(|pair| pair[0].rank() > pair[1].rank()));
+        assert_eq!(worst_first.map(|trouble| trouble.needs_attention()), [true, true, true, false, false]);
     }
 }

@@ -15,10 +15,16 @@ pub struct Overview {
     pub summary: Summary,
     /// How the last reload went.
     pub reload: ReloadSummary,
-    /// Trouble of ours that holds back every order; empty when there is none.
+    /// Trouble of ours, not of one domain; empty when there is none.
     pub troubles: Vec<String>,
+    /// Whether certificates come from the internal authority, whose root no sender trusts.
+    #[serde(default)]
+    pub internal_authority: bool,
+    /// Whether policies are not compared with MX records, because `cross_check.enabled` is false.
+    #[serde(default)]
+    pub cross_check_off: bool,
     /// The domain asked for; or, without one, those that need attention (all of them in a small
-    /// fleet), at most [`Overview::DOMAINS_MAX`].
+    /// fleet), the worst first, at most [`Overview::DOMAINS_MAX`].
     pub domains: Vec<DomainReport>,
     /// Domains left out of `domains`.
     pub domains_omitted: usize,
@@ -48,6 +54,9 @@ pub struct Summary {
     pub orders_failing: usize,
     /// Domains with findings of severity error or critical.
     pub findings_serious: usize,
+    /// Domains whose worst finding is a warning: it will hurt under another mode.
+    #[serde(default)]
+    pub findings_warn: usize,
 }
 
 /// How the last reload went.
@@ -72,6 +81,9 @@ pub struct ReloadSummary {
 pub struct DomainReport {
     /// The policy domain.
     pub domain: String,
+    /// Whether it has no valid certificate, an order of it failed, or a finding is more than a note.
+    #[serde(default)]
+    pub needs_attention: bool,
     /// Who owns it.
     pub tenant: String,
     /// What senders do with its policy.
@@ -80,7 +92,7 @@ pub struct DomainReport {
     pub policy_id: String,
     /// The policy text as served.
     pub policy: String,
-    /// The records to publish.
+    /// The records to publish; what the policy host points to is missing while `[publish]` does not say it.
     pub records: Vec<DnsRecord>,
     /// Its certificate, when one is held.
     pub certificate: Option<CertificateStatus>,

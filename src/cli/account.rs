@@ -72,10 +72,7 @@ fn show(which: &AuthorityArgs, json: bool) -> u8 {
     which.daemon.ask(async |socket| {
         let accounts = patiently(client::accounts(socket, which.authority.as_deref())).await?;
         if json {
-            match serde_json::to_string_pretty(&accounts) {
-                Ok(text) => println!("{text}"),
-                Err(error) => eprintln!("mta-stsd: {error}"),
-            }
+            super::print_json(&accounts);
             return Ok(DONE);
         }
         for account in &accounts {

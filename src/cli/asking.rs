@@ -1,8 +1,10 @@
 //! How commands reach the running daemon, and what they print when it does not do as told.
 
-use super::{CONFIG, ConfigArg, DONE, FAILED, UNAVAILABLE, small_runtime, status::configured_socket};
+use super::{CONFIG, ConfigArg, DONE, FAILED, UNAVAILABLE, small_runtime};
 use crate::{
     admin::{Answer, client::AskError},
+    clock::Clock,
+    config::{Admin, Files, Store},
     logging::chain,
 };
 use clap::Args;
@@ -29,12 +31,7 @@ impl DaemonArgs {
     /// Runs `question` against the daemon's socket, and returns its code or that of what went wrong,
     /// which is printed.
     pub fn ask(&self, question: impl AsyncFnOnce(&Path) -> Result<u8, AskError>) -> u8 {
-        let Some(socket) = self.socket.clone().or_else(|| configured_socket(&self.config)) else {
-            let check = self.config.command("check");
-            let file = self.config.path.display();
-            eprintln!("mta-stsd: {file} does not tell the socket; {check} says why, --socket names it");
-            return CONFIG;
-        };
+        let socket = self.socket();
         let runtime = match small_runtime() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -58,6 +55,26 @@ impl DaemonArgs {
             }
         }
     }
+
+    fn socket(&self) -> PathBuf {
+        if let Some(socket) = self.socket.clone().or_else(|| configured_socket(&self.config)) {
+            return socket;
+        }
+        let socket = Path::new(Store::DEFAULT_DIRECTORY).join(Admin::SOCKET_NAME);
+        eprintln!(
+            "mta-stsd: {} does not tell the socket ({} says why), so {} is tried; --socket names another",
+            self.config.path.display(),
+            self.config.command("check"),
+            socket.display()
+        );
+        socket
+    }
+}
+
+/// A faulty configuration tells it as well: that is when an operator asks.
+fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
+    let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
+    loaded.admin_socket().map(Path::to_owned)
 }
 
 /// Waits for an authority's or an order's sake, and says so when it takes long.

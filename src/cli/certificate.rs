@@ -6,14 +6,14 @@
 use super::{
     CONFIG, ConfigArg, DONE, FAILED, USAGE,
     asking::{DaemonArgs, is_confirmed, patiently, tell},
-    small_runtime, whole_seconds,
+    policy_host, small_runtime, whole_seconds,
 };
 use crate::{
     admin::{Reason, client},
     certificate::Certificate,
     clock::Clock,
     logging::chain,
-    name::{DomainName, PolicyHost},
+    name::PolicyHost,
     reload::Reloader,
     snapshot::SharedSnapshot,
     storage::{MasterKey, Next, Scheduled, StoreReader},
@@ -171,21 +171,13 @@ fn read(args: &HostArgs) -> Result<(Certificate, Option<Scheduled>), u8> {
     })
 }
 
-/// Takes a policy host, or the policy domain behind it.
-fn policy_host(text: &str) -> Result<PolicyHost, crate::name::NameError> {
-    match PolicyHost::from_full_name(text) {
-        Some(host) => Ok(host),
-        None => PolicyHost::of(&DomainName::from_user(text)?),
-    }
-}
-
 fn describe(certificate: &Certificate, row: Option<&Scheduled>) -> String {
     let mut lines = vec![
         ("host", certificate.host.to_string()),
         ("valid from", whole_seconds(certificate.validity.not_before).to_string()),
         ("valid until", whole_seconds(certificate.validity.not_after).to_string()),
         ("authority", certificate.authority.clone()),
-        ("chain", format!("{} certificates", certificate.chain.len())),
+        ("chain", super::counted(certificate.chain.len(), "certificate")),
     ];
     if let Some(leaf) = certificate.leaf() {
         lines.extend([("issuer", leaf.issuer), ("serial", leaf.serial), ("sha-256", leaf.fingerprint)]);

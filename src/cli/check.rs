@@ -1,9 +1,14 @@
-//! `mta-stsd check`: what a reload would say of the configuration.
+//! `mta-stsd check`: what a reload or a restart would say of the configuration.
 
-use super::{CONFIG, ConfigArg, DONE, counted};
-use crate::{clock::Clock, config::Fault, reload::Reloader, snapshot::SharedSnapshot};
+use super::{CONFIG, ConfigArg, DONE, counted, standing::Standing};
+use crate::{
+    config::{Fault, Severity},
+    logging::chain,
+    storage::{KeyFileError, MasterKey},
+};
 use clap::Args;
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -22,6 +27,8 @@ pub(super) struct CheckArgs {
 struct Verdict<'a> {
     /// Whether the check passed.
     accepted: bool,
+    /// Whether the server's part is refused: then nothing is taken, and no daemon starts.
+    server_refused: bool,
     /// Domains that would be served by a daemon that starts with these files.
     domains: usize,
     /// What holds something back.
@@ -31,27 +38,44 @@ struct Verdict<'a> {
 }
 
 pub(super) fn run(args: &CheckArgs) -> u8 {
-    let snapshot = SharedSnapshot::default();
-    let mut reloader = Reloader::new(args.config.path.clone(), snapshot.clone(), Clock::System);
-    let report = reloader.reload();
+    let Standing { reloader, snapshot, mut report } = Standing::of(&args.config);
+    let key_file = reloader.server().and_then(|server| server.store.key_file.as_deref());
+    if let Some(fault) = key_file.and_then(key_file_fault) {
+        if fault.holds_back() { &mut report.faults } else { &mut report.warnings }.push(fault);
+    }
     let accepted = report.faults.is_empty() && (report.warnings.is_empty() || !args.deny_warnings);
-    let domains = snapshot.load().len();
+    let domains = if report.server_refused { 0 } else { snapshot.len() };
     if args.json {
-        let verdict = Verdict { accepted, domains, faults: &report.faults, warnings: &report.warnings };
-        match serde_json::to_string_pretty(&verdict) {
-            Ok(text) => println!("{text}"),
-            Err(error) => eprintln!("mta-stsd: {error}"),
-        }
+        let (server_refused, faults, warnings) = (report.server_refused, &report.faults, &report.warnings);
+        super::print_json(&Verdict { accepted, server_refused, domains, faults, warnings });
     } else {
         eprint!("{}{}", super::rendered(&report.faults), super::rendered(&report.warnings));
-        let (faults, warnings) = (report.faults.len(), report.warnings.len());
+        let outcome = match report.server_refused {
+            true => "nothing of this would be taken, a running daemon keeps what it has".to_owned(),
+            false => format!("{} to serve", counted(domains, "domain")),
+        };
         eprintln!(
-            "{}: {} to serve, {}, {}",
+            "{}: {outcome}; {}, {}",
             args.config.path.display(),
-            counted(domains, "domain"),
-            counted(faults, "fault"),
-            counted(warnings, "warning")
+            counted(report.faults.len(), "fault"),
+            counted(report.warnings.len(), "warning")
         );
     }
     if accepted { DONE } else { CONFIG }
+}
+
+/// What a start would say of the master key. A file that is not for us may well be for the service, or
+/// be put there only when it starts.
+fn key_file_fault(path: &Path) -> Option<Fault> {
+    let error = MasterKey::read(path).err()?;
+    let (severity, remedy) = match &error {
+        KeyFileError::Failed { .. } => (
+            Severity::Warning,
+            "make sure that the service can read it (store.key_file): without it no daemon starts",
+        ),
+        KeyFileError::Exposed { .. } | KeyFileError::NotAKey(_) => {
+            (Severity::Fault, "mend it before the next start (store.key_file)")
+        }
+    };
+    Some(Fault::of_file(severity, path, chain(&error).to_string(), remedy.to_owned()))
 }

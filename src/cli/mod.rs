@@ -5,8 +5,8 @@
 //! | 0 | done |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
-//! | 70 | the daemon could not start, or a part of it failed; a command could not be carried out |
-//! | 78 | the configuration was refused; what was named is not in it |
+//! | 70 | the daemon could not start, or a part of it failed, or a command could not be carried out; trying again may help |
+//! | 78 | the configuration, or what it names, was refused: only a person can mend it |
 
 mod account;
 mod asking;
@@ -16,11 +16,16 @@ mod check;
 mod plan;
 mod records;
 mod serve;
+mod standing;
 mod status;
 
-use crate::config::{DEFAULT_FILE, Fault};
+use crate::{
+    config::{DEFAULT_FILE, Fault},
+    name::{DomainName, NameError, PolicyHost},
+};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
@@ -70,7 +75,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArg {
     /// Main configuration file
-    #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_FILE)]
+    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = DEFAULT_FILE)]
     path: PathBuf,
 }
 
@@ -124,7 +129,48 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
+/// Takes a policy host, or the policy domain behind it.
+fn policy_host(text: &str) -> Result<PolicyHost, NameError> {
+    let name = DomainName::from_user(text)?;
+    PolicyHost::from_full_name(name.as_str()).map_or_else(|| PolicyHost::of(&name), Ok)
+}
+
+/// Prints an answer for programs.
+fn print_json(answer: &impl Serialize) {
+    match serde_json::to_string_pretty(answer) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("mta-stsd: {error}"),
+    }
+}
+
 /// A runtime for one question on the local socket.
 fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_takes_its_configuration_by_c() {
+        for command in [&["serve"][..], &["check"], &["status"], &["records", "a.example"]] {
+            let line = [&["mta-stsd"], command, &["-c", "here.toml"]].concat();
+            assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_host_is_taken_for_its_domain() {
+        for text in ["meadow.example", "mta-sts.meadow.example", "MTA-STS.Meadow.example."] {
+            assert_eq!(policy_host(text).unwrap().as_str(), "mta-sts.meadow.example", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_the_configuration_that_was_given() {
+        let command = |path: &str| ConfigArg { path: path.into() }.command("check");
+        assert_eq!(command(DEFAULT_FILE), "`mta-stsd check`");
+        assert_eq!(command("here.toml"), "`mta-stsd check --config here.toml`");
+    }
 }

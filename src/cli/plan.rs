@@ -26,10 +26,7 @@ pub(super) fn run(args: &PlanArgs) -> u8 {
     args.daemon.ask(async |socket| {
         let plan = patiently(client::plan(socket)).await?;
         if args.json {
-            match serde_json::to_string_pretty(&plan) {
-                Ok(text) => println!("{text}"),
-                Err(error) => eprintln!("mta-stsd: {error}"),
-            }
+            super::print_json(&plan);
         } else {
             print!("{}", describe(&plan));
         }

@@ -1,12 +1,7 @@
 //! `mta-stsd records`: the DNS records that a domain's owner publishes.
 
-use super::{CONFIG, ConfigArg, DONE, USAGE};
-use crate::{
-    clock::Clock,
-    name::{DomainName, PolicyHost},
-    reload::Reloader,
-    snapshot::{SharedSnapshot, records_to_publish, target_is_known},
-};
+use super::{CONFIG, ConfigArg, DONE, USAGE, standing::Standing};
+use crate::snapshot::{records_to_publish, target_is_known};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -18,39 +13,51 @@ pub(super) struct RecordsArgs {
 }
 
 pub(super) fn run(args: &RecordsArgs) -> u8 {
-    let host = match DomainName::from_user(&args.domain).and_then(|domain| PolicyHost::of(&domain)) {
+    let host = match super::policy_host(&args.domain) {
         Ok(host) => host,
         Err(error) => {
             eprintln!("mta-stsd: {:?} {error}", args.domain);
             return USAGE;
         }
     };
-    let snapshot = SharedSnapshot::default();
-    let mut reloader = Reloader::new(args.config.path.clone(), snapshot.clone(), Clock::System);
-    if let Err(refused) = reloader.first() {
-        eprint!("{}", super::rendered(&refused.faults));
-        return CONFIG;
-    }
-    let snapshot = snapshot.load();
-    let Some(hosted) = snapshot.find(host.as_str()) else {
-        eprintln!(
-            "mta-stsd: no tenant has the domain {}; `mta-stsd check` tells whether one was refused",
-            host.domain()
-        );
+    let Standing { reloader, snapshot, report } = Standing::of(&args.config);
+    let Some(server) = reloader.server() else {
+        eprint!("{}", super::rendered(&report.faults));
         return CONFIG;
     };
+    let (domain, check) = (host.domain(), args.config.command("check"));
+    let claimants = reloader.claimants(&host);
+    let refused = claimants.iter().find(|tenant| report.refused.contains(tenant));
+    let Some(hosted) = snapshot.find(host.as_str()) else {
+        match refused.or(claimants.first()) {
+            Some(tenant) => eprintln!(
+                "mta-stsd: tenant {tenant}, which has the domain {domain}, is refused and was not served \
+                 before; {check} says why"
+            ),
+            None => eprintln!("mta-stsd: no tenant has the domain {domain}; {check} shows what is refused"),
+        }
+        return CONFIG;
+    };
+    if let Some(tenant) = refused {
+        eprintln!("mta-stsd: tenant {tenant} is refused as written; {check} says why");
+        eprintln!("mta-stsd: these are the records of what is still served, for tenant {}", hosted.tenant);
+    }
     if !target_is_known(snapshot.publish()) {
         eprintln!(
-            "mta-stsd: [publish] does not say where policy hosts point to; set publish.cname to this \
-             server's name and the first record below is complete"
+            "mta-stsd: {host} has to point to this server: set publish.cname to its name, and that record \
+             is printed as well"
         );
     }
     for record in records_to_publish(&host, hosted, snapshot.publish()) {
         println!("{record}");
     }
-    eprintln!(
-        "mta-stsd: publish the TXT record last, when `mta-stsd status {}` shows a certificate",
-        host.domain()
-    );
+    let status = args.config.command(&format!("status {domain}"));
+    match server.acme.is_internal() {
+        true => eprintln!(
+            "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
+             that root"
+        ),
+        false => eprintln!("mta-stsd: publish the TXT record last, when {status} shows a certificate"),
+    }
     DONE
 }

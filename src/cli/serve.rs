@@ -43,6 +43,7 @@ pub(super) fn run(args: &ServeArgs) -> u8 {
 }
 
 async fn serve(args: &ServeArgs) -> u8 {
+    info!(version = env!("CARGO_PKG_VERSION"), config = %args.config.path.display(), "starting");
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
@@ -59,7 +60,7 @@ async fn serve(args: &ServeArgs) -> u8 {
         }
         Err(error) => {
             error!(error = %chain(&error), "daemon not started");
-            return FAILED;
+            return if error.needs_a_person() { CONFIG } else { FAILED };
         }
     };
     if let Some(line) = daemon.curl_line() {

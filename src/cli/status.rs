@@ -1,23 +1,16 @@
 //! `mta-stsd status`: asks the running daemon and prints what an operator wants to know.
 
-use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, counted, small_runtime};
+use super::{CONFIG, ConfigArg, DONE, USAGE, asking::DaemonArgs, counted};
 use crate::{
     admin::{DomainReport, ListedHost, Overview, client},
-    clock::Clock,
-    config::Files,
-    logging::chain,
     name::DomainName,
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    config: ConfigArg,
-    /// Unix socket of the daemon; the configuration's admin.socket unless given
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    daemon: DaemonArgs,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -26,53 +19,31 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: &StatusArgs) -> u8 {
-    let domain = match args.domain.as_deref().map(DomainName::from_user).transpose() {
-        Ok(domain) => domain,
+    let domain = match args.domain.as_deref().map(super::policy_host).transpose() {
+        Ok(host) => host.map(|host| host.domain()),
         Err(error) => {
             eprintln!("mta-stsd: {:?} {error}", args.domain.as_deref().unwrap_or_default());
             return USAGE;
         }
     };
-    let Some(socket) = args.socket.clone().or_else(|| configured_socket(&args.config)) else {
-        eprintln!(
-            "mta-stsd: {} does not tell the socket; `mta-stsd check` says why, --socket names it",
-            args.config.path.display()
-        );
-        return CONFIG;
-    };
-    let answer = small_runtime().map_err(|e| e.to_string()).and_then(|runtime| {
-        let asked = client::ask(&socket, domain.as_ref().map(DomainName::as_str));
-        runtime.block_on(asked).map_err(|e| chain(&e).to_string())
-    });
-    let overview = match answer {
-        Ok(overview) => overview,
-        Err(error) => {
-            eprintln!("mta-stsd: {error} (socket {}); is it running?", socket.display());
-            return UNAVAILABLE;
+    args.daemon.ask(async |socket| {
+        let overview = client::ask(socket, domain.as_ref().map(|domain| domain.as_str())).await?;
+        let config = &args.daemon.config;
+        if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
+            let check = config.command("check");
+            eprintln!("mta-stsd: the daemon does not serve {domain}; {check} tells whether it was refused");
+            return Ok(CONFIG);
         }
-    };
-    if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
-        eprintln!(
-            "mta-stsd: the daemon does not serve {domain}; `mta-stsd check` tells whether it was refused"
-        );
-        return CONFIG;
-    }
-    if args.json {
-        match serde_json::to_string_pretty(&overview) {
-            Ok(text) => println!("{text}"),
-            Err(error) => eprintln!("mta-stsd: {error}"),
+        match args.json {
+            true => super::print_json(&overview),
+            false => print!("{}", describe(&overview, args.domain.is_some(), config)),
         }
-    } else {
-        print!("{}", describe(&overview, args.domain.is_some(), &args.config));
-    }
-    DONE
+        Ok(DONE)
+    })
 }
 
-/// A faulty configuration tells it as well: that is when an operator asks.
-pub(super) fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
-    let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
-    loaded.admin_socket().map(Path::to_owned)
-}
+/// What the internal authority's certificates are worth.
+const UNTRUSTED: &str = "signed by the internal root, which no sender trusts";
 
 /// The answer in words.
 fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String {
@@ -93,9 +64,23 @@ fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String
             summary.none
         ));
         line(&format!(
-            "without a valid certificate: {}; orders failing: {}; serious findings: {}",
-            summary.without_certificate, summary.orders_failing, summary.findings_serious
+            "without a valid certificate: {}; orders failing: {}; with serious findings: {}; with warnings: {}",
+            summary.without_certificate,
+            summary.orders_failing,
+            summary.findings_serious,
+            summary.findings_warn
         ));
+        if overview.internal_authority {
+            line(&format!(
+                "certificates are {UNTRUSTED}; set acme.directory before you publish a TXT record"
+            ));
+        }
+        if overview.cross_check_off {
+            line("policies are not compared with MX records: cross_check.enabled is false");
+        }
+        if needs_nothing(overview) {
+            line("nothing needs attention");
+        }
     }
     for trouble in &overview.troubles {
         line(&format!("trouble: {trouble}"));
@@ -113,12 +98,22 @@ fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String
     }
     for domain in &overview.domains {
         line("");
-        describe_domain(domain, config, &mut line);
+        describe_domain(overview, domain, config, &mut line);
     }
     if overview.domains_omitted > 0 {
         line(&format!("… and {} more domains; name one to see it", overview.domains_omitted));
     }
     text
+}
+
+/// Whether all is well, as far as the daemon can tell.
+fn needs_nothing(overview: &Overview) -> bool {
+    let Overview { reload, troubles, domains, domains_omitted, .. } = overview;
+    troubles.is_empty()
+        && reload.refused.is_empty()
+        && reload.needs_restart.is_empty()
+        && !domains.iter().any(|domain| domain.needs_attention)
+        && *domains_omitted == 0
 }
 
 /// What is next for the certificate, and what an operator can do about it.
@@ -149,17 +144,25 @@ fn describe_schedule(schedule: &ListedHost, config: &ConfigArg, line: &mut impl 
     }
 }
 
-fn describe_domain(domain: &DomainReport, config: &ConfigArg, line: &mut impl FnMut(&str)) {
+fn describe_domain(
+    overview: &Overview,
+    domain: &DomainReport,
+    config: &ConfigArg,
+    line: &mut impl FnMut(&str),
+) {
     // Both forms of a name in another script (P-13).
     let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
     let unicode = unicode.filter(|unicode| *unicode != domain.domain);
     let unicode = unicode.map(|unicode| format!(" = {unicode}")).unwrap_or_default();
-    line(&format!("{}{unicode} (tenant {}), mode {}", domain.domain, domain.tenant, domain.mode));
+    let attention = if domain.needs_attention { ": needs attention" } else { "" };
+    line(&format!("{}{unicode} (tenant {}), mode {}{attention}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
         Some(held) => line(&format!(
-            "  certificate  valid until {}, to be renewed from {}",
-            held.not_after, held.renew_at
+            "  certificate  valid until {}, to be renewed from {}{}",
+            held.not_after,
+            held.renew_at,
+            if overview.internal_authority { format!("; {UNTRUSTED}") } else { String::new() }
         )),
         None => {
             line("  certificate  none yet: senders cannot fetch the policy; do not publish the TXT record")
@@ -178,7 +181,12 @@ fn describe_domain(domain: &DomainReport, config: &ConfigArg, line: &mut impl Fn
         describe_schedule(schedule, config, line);
     }
     match (domain.checked_at, domain.answered_at) {
-        (None, _) => line("  MX records   not looked up: not its turn yet, or cross_check.enabled is false"),
+        (None, _) if overview.cross_check_off => {
+            line("  MX records   not compared: cross_check.enabled is false");
+        }
+        (None, _) => {
+            line("  MX records   not looked up yet: every domain has its turn once in cross_check.period")
+        }
         (Some(checked), Some(answered)) if checked == answered => {
             line(&format!("  MX records   looked up {checked}"));
         }
@@ -195,7 +203,17 @@ fn describe_domain(domain: &DomainReport, config: &ConfigArg, line: &mut impl Fn
             finding.severity, finding.code, finding.since, finding.remedy
         ));
     }
-    line("  to publish:");
+    if overview.internal_authority {
+        line("  to publish, but not the TXT record while the internal root signs:");
+    } else {
+        line("  to publish:");
+    }
+    if domain.records.iter().all(|record| record.kind == "TXT") {
+        line(&format!(
+            "    mta-sts.{} has to point here: set publish.cname to this server's name",
+            domain.domain
+        ));
+    }
     for record in &domain.records {
         line(&format!("    {record}"));
     }

@@ -18,7 +18,12 @@
 //!   refused, from a list only the domain is. Whoever is kept still owns the domains it had.
 //! - **One name twice**: the tenant of the file it was last loaded from keeps it, else the first.
 
-use super::{Server, Tenant, TenantId, contest::Contest, fault::Fault, files::Loaded};
+use super::{
+    Server, Tenant, TenantId,
+    contest::Contest,
+    fault::{Fault, Severity},
+    files::Loaded,
+};
 use crate::name::PolicyHost;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -74,6 +79,11 @@ pub fn check(loaded: &Loaded, previous: &Previous<'_>) -> Outcome {
         faults.extend(list.faults.iter().filter(|fault| list.readable || fault.line > 0).cloned());
     }
 
+    if !loaded.has_tenants() && loaded.pattern_warning.is_none() && !faults.iter().any(Fault::holds_back) {
+        let remedy = "write a [[tenant]], or name a folder of them with tenants = \"tenants.d/*.toml\"";
+        let (path, problem) = (loaded.main.tenants.source.path(), "there is no tenant: nothing is served");
+        faults.push(Fault::of_file(Severity::Warning, path, problem.into(), remedy.into()));
+    }
     let mut outcome = Contest::settle(loaded, previous);
     faults.append(&mut outcome.faults);
     outcome.server = loaded.main.server.clone().filter(|_| loaded.pattern_fault.is_none());

@@ -167,6 +167,10 @@ impl<'a> Contest<'a> {
             }
             self.enter(draft, file);
         }
+        // While some tenant cannot be read, it may be the one that uses the policy.
+        if self.loaded.pattern_fault.is_some() || self.files().any(|file| file.incomplete) {
+            return;
+        }
         let mut unused: Vec<_> =
             self.loaded.main.policies.iter().filter(|(name, _)| !used.contains(name.as_str())).collect();
         unused.sort_by_key(|(_, policy)| policy.span.start);

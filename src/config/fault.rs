@@ -58,8 +58,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of the file as a whole.
-    pub(super) fn of_file(severity: Severity, path: &Path, problem: String, remedy: String) -> Self {
+    /// A fault of the file as a whole. `problem` and `remedy` must not have foreign text unescaped.
+    pub fn of_file(severity: Severity, path: &Path, problem: String, remedy: String) -> Self {
         Self {
             severity,
             file: shown(&path.to_string_lossy()),

@@ -67,13 +67,21 @@ impl<'s> Reading<'s> {
             let problem = format!("this is not TOML: {}", super::fault::shown(error.message().trim()));
             self.fault(span, "", problem, "mend the line; nothing of this file is used until then");
         }
-        errors.is_empty().then(|| Table {
-            reading: self,
-            path: String::new(),
-            span: Span::default(),
-            table: table.into_inner(),
-            asked: Vec::new(),
-        })
+        errors.is_empty().then(|| self.root(table.into_inner()))
+    }
+
+    /// As much of the file's top level as can be told although it is not TOML.
+    pub(super) fn what_is_toml(&self) -> Table<'_, 's> {
+        self.root(DeTable::parse_recoverable(self.source.text()).0.into_inner())
+    }
+
+    /// Another reading of the same file, whose faults are nobody's.
+    pub(super) fn aside(&self) -> Self {
+        Self::new(self.source)
+    }
+
+    fn root(&self, table: DeTable<'s>) -> Table<'_, 's> {
+        Table { reading: self, path: String::new(), span: Span::default(), table, asked: Vec::new() }
     }
 
     pub(super) fn fault(&self, span: Span, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
@@ -140,6 +148,13 @@ impl<'r, 's> Table<'r, 's> {
         self.table.contains_key(key)
     }
 
+    /// Whether `key` is not here and one like it is: that one is told of as not known, and this one need
+    /// not be missed as well.
+    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+        let like = |other: &str| strsim::jaro_winkler(key, other) >= LIKENESS_MIN;
+        !self.has(key) && self.table.keys().any(|other| like(other.get_ref()))
+    }
+
     /// Where `key` stands, else where the table does.
     pub(super) fn span_of(&self, key: &str) -> Span {
         self.table.get_key_value(key).map_or(self.span, |(key, _)| key.span().into())
@@ -159,7 +174,7 @@ impl<'r, 's> Table<'r, 's> {
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, right: &str) {
-        let problem = format!("{key} is {}, not {right}", type_name(value.get_ref()));
+        let problem = format!("{key} is {}", type_name(value.get_ref()));
         self.reading.fault(value.span().into(), &self.key(key), problem, format!("write {right}"));
     }
 
@@ -189,7 +204,7 @@ impl<'r, 's> Table<'r, 's> {
             match item.get_ref().as_str() {
                 Some(text) => texts.push(Written { value: text.to_owned(), span: item.span().into() }),
                 None => {
-                    let problem = format!("{key} has {} in it, not only strings", type_name(item.get_ref()));
+                    let problem = format!("{key} has {} in it", type_name(item.get_ref()));
                     self.reading.fault(item.span().into(), &self.key(key), problem, format!("write {RIGHT}"));
                 }
             }
@@ -280,7 +295,7 @@ impl<'r, 's> Table<'r, 's> {
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'r, 's>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         if !matches!(value.get_ref(), DeValue::Array(items) if items.iter().all(|i| i.get_ref().is_table())) {
-            let problem = format!("{key} is {}, not a list of tables", type_name(value.get_ref()));
+            let problem = format!("{key} is {}", type_name(value.get_ref()));
             let remedy = format!("begin each one with a line [[{key}]]");
             self.reading.fault(value.span().into(), &self.key(key), problem, remedy);
             return Vec::new();

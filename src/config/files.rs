@@ -4,7 +4,7 @@
 //! so its cost follows the edit. `kept` knows when a stamp can be trusted.
 
 use super::{
-    Server,
+    Server, TenantId,
     check::MAIN_FILE_OCTETS_MAX,
     fault::Fault,
     file::{Reading, Written},
@@ -14,7 +14,7 @@ use super::{
     source::Source,
     tenants::{Draft, Interner, NamedPolicy, TenantFile, TenantReader, belongs_to_a_tenant},
 };
-use crate::config::Limits;
+use crate::{config::Limits, name::PolicyHost};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,13 +27,27 @@ use std::{
 pub(super) struct MainFile {
     /// `None` when the server's part, or the file as a whole, is faulty.
     pub(super) server: Option<Server>,
-    /// Where the status socket is, as far as can be told; `None` when the file is no TOML.
-    socket: Option<PathBuf>,
+    /// Where the status socket and the store are, as far as can be told; `None` when the file cannot
+    /// be read at all.
+    places: Option<Places>,
     /// The pattern of the drop-ins, relative to the file's folder.
     pub(super) pattern: Option<Written<String>>,
     pub(super) policies: HashMap<String, NamedPolicy>,
     /// Its own tenants, and every fault of the file.
     pub(super) tenants: TenantFile,
+}
+
+/// What commands need of a main file however faulty it is.
+#[derive(Debug)]
+struct Places {
+    socket: PathBuf,
+    store: PathBuf,
+}
+
+impl Places {
+    fn of(server: &Server) -> Self {
+        Self { socket: server.admin.socket.clone(), store: server.store.directory.clone() }
+    }
 }
 
 impl MainFile {
@@ -56,13 +70,18 @@ impl MainFile {
             incomplete: true,
             faults: Vec::new(),
         };
-        let mut file = Self { server: None, socket: None, pattern: None, policies: HashMap::new(), tenants };
-        let Some(mut root) = reading.parse() else { return file };
+        let mut file = Self { server: None, places: None, pattern: None, policies: HashMap::new(), tenants };
+        let Some(mut root) = reading.parse() else {
+            // An operator asks what is wrong just when the file is broken.
+            let aside = reading.aside();
+            file.places = Some(Places::of(&server::read(&mut aside.what_is_toml(), &aside, folder)));
+            return file;
+        };
         let server = server::read(&mut root, reading, folder);
         file.pattern = root.text("tenants");
         let tables = (root.tables("tenant"), root.table("policies"));
         root.finish_with(belongs_to_a_tenant);
-        file.socket = Some(server.admin.socket.clone());
+        file.places = Some(Places::of(&server));
         file.server = (reading.faults_so_far() == 0).then_some(server);
         let mut tenants = TenantReader { reading, interner, folder: Some(folder) };
         let (mut drafts, all_tenants) = tenants.read(tables.0);
@@ -77,7 +96,7 @@ impl MainFile {
     fn unreadable(path: &Arc<Path>, fault: Fault) -> Self {
         Self {
             server: None,
-            socket: None,
+            places: None,
             pattern: None,
             policies: HashMap::new(),
             tenants: TenantFile::unreadable(path, fault),
@@ -125,6 +144,7 @@ impl Files {
             self.kept_main.take(),
             Recipe {
                 octets_max: limits.map_or(MAIN_FILE_OCTETS_MAX, |limits| limits.config_file_bytes),
+                if_missing: "create it, or name yours with --config",
                 now,
                 parse: |source| MainFile::read(source, &folder, interner),
                 unreadable: MainFile::unreadable,
@@ -165,6 +185,7 @@ impl Files {
                 self.kept_drop_ins.remove(&path),
                 Recipe {
                     octets_max: limits.config_file_bytes,
+                    if_missing: "mend the link, or take it away",
                     now,
                     parse: |source| TenantFile::read_drop_in(source, &mut self.interner),
                     unreadable: TenantFile::unreadable,
@@ -195,6 +216,7 @@ impl Files {
                 self.kept_lists.remove(&path),
                 Recipe {
                     octets_max: limits.list_file_bytes,
+                    if_missing: "put it back, or take the domains_file key out",
                     now,
                     parse: ListFile::read,
                     unreadable: ListFile::unreadable,
@@ -234,9 +256,33 @@ impl Loaded {
     }
 
     /// Where the daemon of this configuration answers status questions, be the rest as faulty as it
-    /// may; `None` when the main file cannot be read as TOML.
+    /// may; `None` when the main file cannot be read at all.
     pub fn admin_socket(&self) -> Option<&Path> {
-        self.main.socket.as_deref()
+        self.main.places.as_ref().map(|places| &*places.socket)
+    }
+
+    /// Where its store is, under the same terms.
+    pub fn store_directory(&self) -> Option<&Path> {
+        self.main.places.as_ref().map(|places| &*places.store)
+    }
+
+    /// Whether any tenant is written, or at least a policy for one.
+    pub(super) fn has_tenants(&self) -> bool {
+        let mut drop_ins = self.drop_ins.iter();
+        !self.main.tenants.drafts.is_empty()
+            || !self.main.policies.is_empty()
+            || drop_ins.any(|file| !file.drafts.is_empty())
+    }
+
+    /// The tenants that write `host`, in reading order.
+    pub fn claimants(&self, host: &PolicyHost) -> Vec<TenantId> {
+        let files = std::iter::once(&self.main.tenants).chain(self.drop_ins.iter().map(|file| &**file));
+        let writes = |draft: &&Draft| {
+            let list = draft.list.as_ref().and_then(|list| self.lists.get(&list.value));
+            let listed = list.map(|list| &*list.hosts).unwrap_or_default();
+            draft.hosts.iter().chain(listed).any(|written| written.host == *host)
+        };
+        files.flat_map(|file| &file.drafts).filter(writes).map(|draft| draft.id.clone()).collect()
     }
 
     /// Every file read, so that its changes can be watched.

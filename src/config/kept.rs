@@ -61,6 +61,8 @@ pub(super) struct Kept<T> {
 /// How a file becomes a `T`.
 pub(super) struct Recipe<T, P: FnOnce(Source) -> T> {
     pub(super) octets_max: u64,
+    /// What to do when there is no such file.
+    pub(super) if_missing: &'static str,
     pub(super) now: Timestamp,
     pub(super) parse: P,
     pub(super) unreadable: fn(&Arc<Path>, Fault) -> T,
@@ -77,7 +79,7 @@ pub(super) fn refresh<T: Parsed, P: FnOnce(Source) -> T>(
         Some(kept) if kept.stamp_trusted && kept.stamp.is_some() && kept.stamp == stamp_now() => return kept,
         kept => kept,
     };
-    let (source, stamp) = match Source::read(path, recipe.octets_max) {
+    let (source, stamp) = match Source::read(path, recipe.octets_max, recipe.if_missing) {
         Ok(read) => read,
         Err(fault) => {
             return match kept {

@@ -118,6 +118,13 @@ pub struct Preflight {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Acme {
+    /// Whether the internal authority signs, whose root no sender trusts. It always stands alone.
+    pub fn is_internal(&self) -> bool {
+        self.authorities.iter().all(|one| one.directory == Directory::Internal)
+    }
+}
+
 /// `[[acme.authority]]`, or the same keys in `[acme]` itself: one authority and our account there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthoritySettings {
@@ -267,6 +274,11 @@ pub struct Limits {
 pub struct Admin {
     /// Path of the unix socket, made 0600.
     pub socket: PathBuf,
+}
+
+impl Admin {
+    /// The socket's name in the store's folder, where it is unless the configuration says otherwise.
+    pub const SOCKET_NAME: &str = "admin.sock";
 }
 
 /// `[publish]`: what the records of customers point to.

@@ -64,6 +64,7 @@ impl TenantReader<'_, '_> {
         let span = table.span();
         let mode = self.mode(table);
         let mx_span = table.span_of("mx");
+        let misspelt = table.is_misspelt("mx");
         let mx = self.mx(table);
         let age = table.duration("max_age", MAX_AGE);
         let age_span = age.as_ref().map_or(span, |age| age.span);
@@ -84,6 +85,7 @@ impl TenantReader<'_, '_> {
         }
         let policy = match Policy::new(mode, mx, max_age) {
             Ok(policy) => policy,
+            Err(PolicyError::NoMx) if misspelt => return None,
             Err(error) => {
                 let remedy = match error {
                     PolicyError::NoMx => {
@@ -163,8 +165,15 @@ fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
         let problem = format!("mx {} is a wildcard at a public suffix: it covers everybody", quoted(text));
         return (problem, WILDCARD_REMEDY.to_owned());
     }
+    let problem = match error {
+        PatternError::Wildcard => "has a wildcard in the wrong place".to_owned(),
+        PatternError::TrailingDot => "ends in a dot".to_owned(),
+        PatternError::Name(_) => error.to_string(),
+    };
     let remedy = match error {
-        PatternError::Wildcard => "a pattern is a host name or one leading \"*.\" (RFC 8461 §3.2)".to_owned(),
+        PatternError::Wildcard => {
+            "a pattern is a host name, or one leading \"*.\" and a domain (RFC 8461 §3.2)".to_owned()
+        }
         PatternError::TrailingDot => format!("write {}", quoted(text.trim_end_matches('.'))),
         PatternError::Name(NameError::IpAddress) => {
             "write the MX host's name, as in its MX record".to_owned()
@@ -180,5 +189,5 @@ fn pattern_fault(text: &str, error: PatternError) -> (String, String) {
         }
         PatternError::Name(_) => "write an MX host's name, or \"*.\" and a domain".to_owned(),
     };
-    (format!("mx {} {error}", quoted(text)), remedy)
+    (format!("mx {} {problem}", quoted(text)), remedy)
 }

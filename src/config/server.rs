@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
     }
 
     fn admin(&self, table: Option<Table<'_, '_>>, store: &Store) -> Admin {
-        let inside_store = || store.directory.join("admin.sock");
+        let inside_store = || store.directory.join(Admin::SOCKET_NAME);
         let Some(mut table) = table else { return Admin { socket: inside_store() } };
         let socket = self.path(&mut table, "socket").unwrap_or_else(inside_store);
         table.finish();

@@ -72,16 +72,20 @@ impl Source {
         Self { path, text, open_to_all: false, lines: OnceLock::new() }
     }
 
-    /// Reads the file, at most `octets_max` of it.
-    pub(super) fn read(path: &Arc<Path>, octets_max: u64) -> Result<(Self, Stamp), Box<Fault>> {
+    /// Reads the file, at most `octets_max` of it; `if_missing` is what to do when there is none.
+    pub(super) fn read(
+        path: &Arc<Path>,
+        octets_max: u64,
+        if_missing: &str,
+    ) -> Result<(Self, Stamp), Box<Fault>> {
         let fault = |problem: String, remedy: &str| {
             Box::new(Fault::of_file(Severity::Fault, path, problem, remedy.to_owned()))
         };
         let unreadable = |error: std::io::Error| {
             let remedy = match error.kind() {
-                ErrorKind::NotFound => "put a file here, or mend what points to it",
+                ErrorKind::NotFound => if_missing,
                 ErrorKind::PermissionDenied => "let the service's user read the file and enter its folders",
-                _ => "let the service read it, or take it away",
+                _ => "mend what the system says, then check again",
             };
             fault(format!("the file cannot be read: {error}"), remedy)
         };
@@ -207,15 +211,15 @@ mod tests {
         let problem = |name: &str, octets: &[u8]| {
             let path: Arc<Path> = folder.path().join(name).into();
             std::fs::write(&path, octets).unwrap();
-            Source::read(&path, 8).map(|_| ()).map_err(|fault| fault.problem)
+            Source::read(&path, 8, "").map(|_| ()).map_err(|fault| fault.problem)
         };
         assert_eq!(problem("eight", b"12345678"), Ok(()));
         assert_eq!(problem("nine", b"123456789"), Err("the file is larger than 8 octets".into()));
         let latin: Arc<Path> = folder.path().join("latin").into();
         std::fs::write(&latin, b"a\nb\xfccher\n").unwrap();
-        let fault = Source::read(&latin, 99).unwrap_err();
+        let fault = Source::read(&latin, 99, "").unwrap_err();
         assert_eq!((fault.line, fault.column, &*fault.problem), (2, 2, "the file is not UTF-8 from here on"));
-        let read = |path: &Path| Source::read(&path.into(), 8).map(|_| ()).map_err(|f| f.problem);
+        let read = |path: &Path| Source::read(&path.into(), 8, "").map(|_| ()).map_err(|f| f.problem);
         assert_eq!(read(folder.path()), Err("this is not a regular file".into()));
         assert_eq!(read(Path::new("/dev/zero")), Err("this is not a regular file".into()));
         assert!(read(&folder.path().join("none")).unwrap_err().starts_with("the file cannot be read: "));
@@ -233,7 +237,7 @@ mod tests {
             0,
         )
         .unwrap();
-        let fault = Source::read(&path.into(), 8).unwrap_err();
+        let fault = Source::read(&path.into(), 8, "").unwrap_err();
         assert_eq!(fault.problem, "this is not a regular file");
     }
 }

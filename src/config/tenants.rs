@@ -184,9 +184,10 @@ impl TenantReader<'_, '_> {
         before: usize,
     ) -> Option<Draft> {
         let domains_span = table.span_of("domains");
+        let misspelt = table.is_misspelt("domains");
         let hosts = self.hosts(&mut table);
         let list = self.folder.and_then(|folder| self.list(&mut table, folder));
-        if hosts.is_empty() && list.is_none() && self.reading.faults_so_far() == before {
+        if hosts.is_empty() && list.is_none() && !misspelt && self.reading.faults_so_far() == before {
             let remedy = "write domains = [\"example.com\"]";
             self.reading.fault(domains_span, "tenant.domains", "the tenant has no domain", remedy);
         }
@@ -205,8 +206,10 @@ impl TenantReader<'_, '_> {
     fn tenant_name(&self, table: &mut Table<'_, '_>) -> Option<Written<TenantId>> {
         const REMEDY: &str = "write name = \"…\": 1 to 64 of A-Z a-z 0-9 . _ -";
         if !table.has("name") {
+            if !table.is_misspelt("name") {
+                self.reading.fault(table.span(), "tenant.name", "the tenant has no name", REMEDY);
+            }
             let _ = table.text("name");
-            self.reading.fault(table.span(), "tenant.name", "the tenant has no name", REMEDY);
             return None;
         }
         let text = table.text("name")?;

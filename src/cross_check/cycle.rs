@@ -18,6 +18,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -46,6 +47,8 @@ pub struct CrossCheck {
     clock: Clock,
     settings: config::CrossCheck,
     lookups_at_once: usize,
+    /// Who is asked, for the log; empty for the system's.
+    resolvers: Vec<SocketAddr>,
     status: CrossCheckStatus,
     domains: HashMap<PolicyHost, Checked>,
     /// What is looked at when; the first is the next.
@@ -71,7 +74,7 @@ impl CrossCheck {
         storage: Arc<dyn Storage>,
         clock: Clock,
         mut settings: config::CrossCheck,
-        lookups_at_once: usize,
+        dns: &config::Dns,
     ) -> Self {
         settings.period = settings.period.max(PERIOD_MIN);
         Self {
@@ -80,7 +83,8 @@ impl CrossCheck {
             storage,
             clock,
             settings,
-            lookups_at_once: lookups_at_once.max(1),
+            lookups_at_once: dns.lookups_at_once.max(1),
+            resolvers: dns.servers.clone(),
             status: CrossCheckStatus::default(),
             domains: HashMap::new(),
             queue: BTreeSet::new(),
@@ -260,7 +264,11 @@ impl CrossCheck {
         if *seen == Seen::Unanswered {
             self.silent_in_a_row = self.silent_in_a_row.saturating_add(1);
             if self.silent_in_a_row == SILENT_IN_A_ROW {
-                warn!("dns stopped answering mx lookups");
+                let resolvers: Vec<_> = self.resolvers.iter().map(ToString::to_string).collect();
+                let resolvers =
+                    if resolvers.is_empty() { "the system's".into() } else { resolvers.join(" ") };
+                let remedy = "check that they answer, or name others in dns.servers";
+                warn!(resolvers, remedy, "dns stopped answering mx lookups");
             }
             return;
         }
@@ -314,14 +322,19 @@ async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Seen, Unanswere
 }
 
 fn log_change(domain: &DomainName, change: &Change) {
-    let (appeared, gone) = (listed(&change.appeared), listed(&change.gone));
-    let severity = worst(&change.appeared);
-    let remedy = change.appeared.iter().max_by_key(|finding| finding.severity);
-    let remedy = remedy.map(|finding| finding.remedy(domain)).unwrap_or_default();
-    if severity >= Some(Severity::Error) {
-        warn!(%domain, appeared, gone, remedy, "findings changed");
+    let there = || change.appeared.iter().chain(&change.reassessed);
+    let remedy = there().max_by_key(|finding| finding.severity);
+    let remedy = remedy.map(|finding| finding.remedy(domain));
+    // What has nothing in it is left out of the line.
+    let some = |findings| Some(listed(findings)).filter(|text| !text.is_empty());
+    let appeared = some(&change.appeared);
+    let reassessed = some(&change.reassessed);
+    let gone = some(&change.gone);
+    let severity = worst(there()).map(Severity::as_str);
+    if worst(there()) >= Some(Severity::Error) {
+        warn!(%domain, severity, appeared, reassessed, gone, remedy, "findings changed");
     } else {
-        info!(%domain, appeared, gone, remedy, "findings changed");
+        info!(%domain, severity, appeared, reassessed, gone, remedy, "findings changed");
     }
 }
 

@@ -58,15 +58,17 @@ impl KnownFinding {
 /// How one answer differs from what was known before.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Findings that are new, or of another severity than before.
+    /// Findings that are new.
     pub appeared: Vec<Finding>,
+    /// Findings that were there and are of another severity now, because the policy is another.
+    pub reassessed: Vec<Finding>,
     /// Findings that are no more.
     pub gone: Vec<Finding>,
 }
 
 impl Change {
     pub fn is_empty(&self) -> bool {
-        self.appeared.is_empty() && self.gone.is_empty()
+        self.appeared.is_empty() && self.reassessed.is_empty() && self.gone.is_empty()
     }
 }
 
@@ -97,8 +99,12 @@ impl CrossCheckStatus {
         let mut change = Change::default();
         for finding in findings {
             let known = before.iter().find(|known| same_matter(&known.finding, &finding));
-            if known.is_none_or(|known| known.finding.severity != finding.severity) {
-                change.appeared.push(finding.clone());
+            match known {
+                None => change.appeared.push(finding.clone()),
+                Some(known) if known.finding.severity != finding.severity => {
+                    change.reassessed.push(finding.clone());
+                }
+                Some(_) => {}
             }
             status.findings.push(KnownFinding { finding, since: known.map_or(now, |known| known.since) });
         }
@@ -156,13 +162,13 @@ mod tests {
         let (status, domain) = taken_in(vec![]);
         let (a, b) = (finding("a.example", Severity::Error), finding("b.example", Severity::Error));
         let change = status.answered(&domain, vec![a.clone()], at(1));
-        assert_eq!(change, Change { appeared: vec![a.clone()], gone: vec![] });
+        assert_eq!(change, Change { appeared: vec![a.clone()], ..Change::default() });
         assert!(status.answered(&domain, vec![a.clone()], at(2)).is_empty());
         let change = status.answered(&domain, vec![a.clone(), b.clone()], at(3));
-        assert_eq!(change, Change { appeared: vec![b.clone()], gone: vec![] });
+        assert_eq!(change, Change { appeared: vec![b.clone()], ..Change::default() });
         let milder = finding("a.example", Severity::Info);
         let change = status.answered(&domain, vec![milder.clone()], at(4));
-        assert_eq!(change, Change { appeared: vec![milder.clone()], gone: vec![b] });
+        assert_eq!(change, Change { reassessed: vec![milder.clone()], gone: vec![b], ..Change::default() });
         let expected = [KnownFinding { finding: milder, since: at(1) }];
         assert_eq!(status.of(&domain).unwrap().findings, expected);
     }

@@ -27,7 +27,7 @@ use crate::{
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
-    storage::{MasterKey, SqliteStorage, Storage, StorageError},
+    storage::{KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
 use status_socket::StatusSocket;
 use std::{
@@ -62,6 +62,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error("the store in {} cannot be used", .0.display())]
     Store(PathBuf, #[source] StorageError),
+    /// The master key cannot be used.
+    #[error("the master key (store.key_file) cannot be used")]
+    Key(#[from] KeyFileError),
     /// A socket cannot be bound.
     #[error("a socket cannot be used")]
     Bind(#[from] BindError),
@@ -74,6 +77,21 @@ pub enum StartError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StartError {
+    /// Whether another try comes to the same until a person has mended something.
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Store(_, error) => {
+                matches!(error, StorageError::Refused(_) | StorageError::Unreadable { .. })
+            }
+            // What cannot be read may be on a disk that is not there yet.
+            Self::Key(error) => !matches!(error, KeyFileError::Failed { .. }),
+            Self::Bind(_) | Self::Part { .. } => false,
+        }
+    }
 }
 
 /// Stand-ins for the world, for tests; `None` takes the real thing.
@@ -179,7 +197,7 @@ impl Daemon {
             Arc::clone(&port),
             clock,
             server.cross_check.clone(),
-            server.dns.lookups_at_once,
+            &server.dns,
         );
         let cross_check = checks.status();
         if server.cross_check.enabled {
@@ -190,8 +208,16 @@ impl Daemon {
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
-        let sources =
-            Sources { snapshot: snapshot.clone(), acme, cross_check, reload: reload_status, clock, desk };
+        let sources = Sources {
+            snapshot: snapshot.clone(),
+            acme,
+            cross_check,
+            reload: reload_status,
+            clock,
+            desk,
+            internal_authority: server.acme.is_internal(),
+            cross_check_enabled: server.cross_check.enabled,
+        };
         supervisor.start("admin", admin.run(sources, stop));
 
         for address in &https_at {
@@ -321,8 +347,7 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 }
 
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
-    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose();
-    let key = key.map_err(part("the master key (store.key_file)"))?;
+    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }

@@ -72,17 +72,22 @@ fn to_row(tenant: &Tenant) -> ServedTenant {
     }
 }
 
-/// The tenants that were served when the last process ended. What is not understood is left out: it
-/// cannot be served, and the files say what should be.
+/// The tenants that were served when the last process ended.
 ///
 /// # Errors
 ///
 /// [`StorageError`] when the store cannot be read.
 pub async fn last_served(storage: &dyn Storage) -> Result<Tenants, StorageError> {
+    Ok(served_of(storage.served_tenants().await?))
+}
+
+/// The tenants that `rows` stand for. What is not understood is left out: it cannot be served, and the
+/// files say what should be.
+pub fn served_of(rows: Vec<ServedTenant>) -> Tenants {
     let mut policies: HashMap<String, Option<Arc<RenderedPolicy>>> = HashMap::new();
     let mut files: HashMap<String, Arc<Path>> = HashMap::new();
     let mut tenants = Tenants::new();
-    for row in storage.served_tenants().await? {
+    for row in rows {
         let policy = policies.entry(row.body).or_insert_with_key(|body| read_policy(body).map(Arc::new));
         let (Some(policy), Some(id)) = (policy.clone(), TenantId::parse(&row.tenant)) else {
             warn!(tenant = %row.tenant.escape_debug(), "kept tenant not understood");
@@ -92,7 +97,7 @@ pub async fn last_served(storage: &dyn Storage) -> Result<Tenants, StorageError>
         let tenant = Tenant { id: id.clone(), hosts: row.hosts, policy, file: Arc::clone(file) };
         tenants.insert(id, Arc::new(tenant));
     }
-    Ok(tenants)
+    tenants
 }
 
 fn read_policy(body: &str) -> Option<RenderedPolicy> {

@@ -8,7 +8,7 @@ mod reloader;
 mod status;
 mod watch;
 
-pub use kept::last_served;
+pub use kept::{last_served, served_of};
 pub use reloader::{Refused, ReloadReport, Reloader};
 pub use status::{ReloadState, ReloadStatus};
 pub use watch::ReloadRequest;

@@ -7,6 +7,7 @@ use super::status::{ReloadState, ReloadStatus};
 use crate::{
     clock::Clock,
     config::{Fault, Files, Loaded, Previous, Server, TenantId, Tenants, check},
+    name::PolicyHost,
     snapshot::{SharedSnapshot, Snapshot},
 };
 use std::{
@@ -60,10 +61,13 @@ pub struct ReloadReport {
     pub removed: Vec<TenantId>,
     /// Tenants that are not served as written; an older self may be.
     pub refused: Vec<TenantId>,
-    /// Keys that a restart would change, each with its old and new value.
+    /// Keys that a restart would change, each with its old and new value; none while the server's part
+    /// is refused, since a restart would end there.
     pub needs_restart: Vec<String>,
     /// What holds something back.
     pub faults: Vec<Fault>,
+    /// Whether the look before this one found something that holds back, and this one nothing.
+    pub mended: bool,
     /// What is applied, but unwise.
     pub warnings: Vec<Fault>,
 }
@@ -107,13 +111,29 @@ impl Reloader {
     }
 
     /// Puts what was served by the process before in the place of what a faulty start left out, and
-    /// reads the files again. [`Self::first`] came before; nobody has been served yet.
+    /// reads the files again. A first look came before; nobody has been served yet.
     pub fn resume(&mut self, kept: Tenants) -> ReloadReport {
         let publish = self.snapshot.load().publish().clone();
         self.generation += 1;
         self.snapshot.replace(Snapshot::build(self.generation, kept.values(), publish));
         self.tenants = kept;
         self.reload()
+    }
+
+    /// Where the store of this configuration is, be the rest as faulty as it may; `None` before the
+    /// first look, or when the main file cannot be read at all.
+    pub fn store_directory(&self) -> Option<&Path> {
+        self.last.as_ref().and_then(Loaded::store_directory)
+    }
+
+    /// The server's part of the last good look.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref().map(|(_, written)| written)
+    }
+
+    /// The tenants of the last look that write `host`, whether or not they are served as written.
+    pub fn claimants(&self, host: &PolicyHost) -> Vec<TenantId> {
+        self.last.as_ref().map(|last| last.claimants(host)).unwrap_or_default()
     }
 
     /// The tenants served.
@@ -152,7 +172,7 @@ impl Reloader {
 
     fn apply(&mut self, loaded: Loaded) -> ReloadReport {
         let served = self.snapshot.load_full();
-        let owner_of = |host: &crate::name::PolicyHost| served.find(host.as_str()).map(|p| p.tenant.clone());
+        let owner_of = |host: &PolicyHost| served.find(host.as_str()).map(|p| p.tenant.clone());
         let outcome = check(&loaded, &Previous { tenants: &self.tenants, owner_of: &owner_of });
         self.last = Some(loaded);
 
@@ -184,10 +204,9 @@ impl Reloader {
                 report.replaced = true;
             }
             self.tenants = outcome.tenants;
-        } else if let Some((running, written)) = &self.server {
-            report.needs_restart = written.needs_restart(running);
         }
         report.generation = self.generation;
+        report.mended = report.is_good() && self.status.load().held_back > 0;
         self.note(&report);
         report
     }
@@ -203,6 +222,7 @@ impl Reloader {
             tenants: self.tenants.len(),
             server_refused: report.server_refused,
             needs_restart: report.needs_restart.clone(),
+            held_back: report.faults.len(),
             ..ReloadState::default()
         };
         state.name_refused(report.refused.iter());
@@ -242,6 +262,9 @@ impl ReloadReport {
             if !tenants.is_empty() {
                 info!(generation, count = tenants.len(), tenants = %names(tenants), "{what}");
             }
+        }
+        if self.mended {
+            info!(generation, "config has no faults any more");
         }
         if !self.refused.is_empty() {
             let tenants = names(&self.refused);

@@ -46,6 +46,8 @@ pub struct ReloadState {
     pub refused: Vec<String>,
     /// Keys that a restart would change, each with its old and new value.
     pub needs_restart: Vec<String>,
+    /// How many faults hold something back.
+    pub held_back: usize,
     /// How many faults there are, warnings among them.
     pub faults_count: usize,
     /// The first hundred of them.

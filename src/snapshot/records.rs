@@ -5,9 +5,6 @@ use crate::{config::Publish, name::PolicyHost, policy::render_record};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
-/// What `mta-sts.<domain>` points to while `[publish]` says nothing.
-const PLACEHOLDER: &str = "the-name-of-this-server.example";
-
 /// One record to publish, in the form of a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DnsRecord {
@@ -31,14 +28,14 @@ impl fmt::Display for DnsRecord {
 }
 
 /// The records for the policy domain behind `host`, in the order in which to publish them: the
-/// policy host first, the indicator record only once the policy is served (RFC 8461 §8.1, D-05).
+/// policy host first, the indicator record only once the policy is served (RFC 8461 §8.1, D-05). What
+/// the policy host points to is left out while `[publish]` does not say it.
 pub fn records_to_publish(host: &PolicyHost, hosted: &HostedPolicy, publish: &Publish) -> Vec<DnsRecord> {
     let host_name = format!("{host}.");
     let mut records = Vec::new();
     match (&publish.cname, publish.addresses.as_slice()) {
         // A CNAME follows us when our addresses change (D-03), so it wins where both are given.
         (Some(target), _) => records.push(record(&host_name, "CNAME", format!("{target}."))),
-        (None, []) => records.push(record(&host_name, "CNAME", format!("{PLACEHOLDER}."))),
         (None, addresses) => records.extend(addresses.iter().map(|address| {
             let kind = if matches!(address, IpAddr::V4(_)) { "A" } else { "AAAA" };
             record(&host_name, kind, address.to_string())
@@ -49,7 +46,7 @@ pub fn records_to_publish(host: &PolicyHost, hosted: &HostedPolicy, publish: &Pu
     records
 }
 
-/// Whether `[publish]` says what policy hosts point to; otherwise the records hold a placeholder.
+/// Whether `[publish]` says what policy hosts point to.
 pub fn target_is_known(publish: &Publish) -> bool {
     publish.cname.is_some() || !publish.addresses.is_empty()
 }

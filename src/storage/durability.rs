@@ -2,8 +2,8 @@
 //! folders open to others, seals, and says what to do when it cannot open.
 
 use super::{
-    MasterKey, SqliteStorage, Storage, StorageError,
-    contract::{certificate, failures, host, sorted_held},
+    MasterKey, ScheduleStorage, Scheduled, SqliteStorage, Storage, StorageError,
+    contract::{certificate, failures, host, sorted_held, time},
     pools::Change,
 };
 use crate::{certificate::CertificateSource, logging::chain};
@@ -43,12 +43,16 @@ async fn what_was_kept_is_there_after_a_restart() {
     let first = open(&store_in(&folder)).await;
     first.save_certificate(&certificate(1, 1)).await.unwrap();
     first.save_credential("account", b"secret").await.unwrap();
-    first.save_failures(&failures(2, 3)).await.unwrap();
+    let row = Scheduled {
+        failures: Some(failures(2, 3)),
+        ..Scheduled::newcomer(host(2), "a", time("2027-01-01T00:00:00Z"))
+    };
+    first.save_schedule(std::slice::from_ref(&row), &[]).await.unwrap();
     first.close().await;
     let again = open(&store_in(&folder)).await;
     assert_eq!(again.certificate(&host(1)).await.unwrap(), Some(certificate(1, 1)));
     assert_eq!(again.credential("account").await.unwrap().unwrap().as_slice(), b"secret");
-    assert_eq!(again.failures().await.unwrap(), [failures(2, 3)]);
+    assert_eq!(again.scheduled(&host(2)).await.unwrap(), Some(row));
 }
 
 #[tokio::test]

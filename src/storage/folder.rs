@@ -162,6 +162,17 @@ fn lock(directory: &Path) -> Result<File, FolderError> {
     }
 }
 
+impl From<FolderError> for super::StorageError {
+    fn from(error: FolderError) -> Self {
+        match &error {
+            FolderError::NotAFolder { .. } | FolderError::NotOurs { .. } | FolderError::Exposed { .. } => {
+                Self::Refused(error.into())
+            }
+            FolderError::Failed { .. } | FolderError::InUse { .. } => Self::Failed(error.into()),
+        }
+    }
+}
+
 /// Why a folder is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FolderError {

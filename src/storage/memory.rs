@@ -5,8 +5,7 @@
 mod rows;
 
 use super::{
-    Budget, FindingRow, Held, Next, OrderFailures, ScheduleStorage, Scheduled, ServedTenant, Storage,
-    StorageError,
+    Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
@@ -38,7 +37,6 @@ pub struct MemoryStorage {
 struct Kept {
     certificates: HashMap<PolicyHost, Certificate>,
     credentials: HashMap<String, Zeroizing<Vec<u8>>>,
-    failures: HashMap<PolicyHost, OrderFailures>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
     served: HashMap<String, ServedTenant>,
     schedule: Rows,
@@ -114,10 +112,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
-        let mut kept = self.write()?;
-        kept.failures.remove(&certificate.host);
-        kept.certificates.insert(certificate.host.clone(), certificate.clone());
-        Ok(())
+        self.save_issued(certificate, &Scheduled::holding(certificate)).await
     }
 
     async fn held(&self) -> Result<Vec<Held>, StorageError> {
@@ -134,18 +129,8 @@ impl Storage for MemoryStorage {
         let mut kept = self.write()?;
         for host in hosts {
             kept.certificates.remove(host);
-            kept.failures.remove(host);
             kept.schedule.remove(host);
         }
-        Ok(())
-    }
-
-    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
-        Ok(self.read()?.failures.values().cloned().collect())
-    }
-
-    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError> {
-        self.write()?.failures.insert(failures.host.clone(), failures.clone());
         Ok(())
     }
 

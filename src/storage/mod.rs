@@ -25,7 +25,7 @@ mod schedule_contract;
 mod unwell;
 
 pub use memory::MemoryStorage;
-pub use reader::StoreReader;
+pub use reader::{StoreReader, read_served_tenants};
 pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
 pub use seal::{KeyFileError, MasterKey};
 pub use sqlite::SqliteStorage;
@@ -46,20 +46,15 @@ pub trait Storage: CertificateSource {
     /// Keeps `secret` under `name`, replacing what was there.
     async fn save_credential(&self, name: &str, secret: &[u8]) -> Result<(), StorageError>;
 
-    /// Keeps a certificate with its key and, in the same transaction, forgets the host's failures.
+    /// Keeps a certificate with its key and, in the same transaction, puts its host on the schedule to be
+    /// looked at, as [`Scheduled::holding`] says; whatever was there of the host is forgotten.
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError>;
 
     /// What is held, without keys and chains.
     async fn held(&self) -> Result<Vec<Held>, StorageError>;
 
-    /// Removes the certificates and keys of `hosts` and, in the same transaction, forgets their failures.
+    /// Removes the certificates and keys of `hosts` and, in the same transaction, takes them off the schedule.
     async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError>;
-
-    /// The failures of every host that has any.
-    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError>;
-
-    /// Keeps a host's failures, replacing what was there.
-    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError>;
 
     /// Every finding, in no particular order.
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError>;
@@ -161,6 +156,9 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The folder is not one that we may keep keys in; it says what to do, and time does not mend it.
+    #[error("the store's folder is refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else the database says.
     #[error("the store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

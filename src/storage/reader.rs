@@ -4,11 +4,12 @@
 //! command that only looks opens the database read-only instead, and takes nothing from anybody.
 
 use super::{
-    Scheduled, StorageError,
+    Scheduled, ServedTenant, StorageError,
     folder::DATABASE,
     pools::{LIST, options_at, pool, read_error},
     schedule_rows::read_scheduled,
     seal::{MasterKey, Seal},
+    served,
     sqlite::{check_seal, read_certificate},
 };
 use crate::{certificate::Certificate, name::PolicyHost};
@@ -29,8 +30,7 @@ impl StoreReader {
     /// [`StorageError::Failed`] when there is no database or it cannot be opened,
     /// [`StorageError::Unreadable`] when it is sealed with another key.
     pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
-        let options = options_at(&directory.join(DATABASE)).read_only(true);
-        let readers = pool(1, LIST).connect_with(options).await.map_err(read_error)?;
+        let readers = connect(directory).await?;
         let seal = Seal(key);
         check_seal(&readers, &seal).await?;
         Ok(Self { readers, seal })
@@ -53,4 +53,22 @@ impl StoreReader {
     pub async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {
         read_scheduled(&self.readers, host).await
     }
+}
+
+/// Every tenant as the daemon whose store is in `directory` served it last; these are not sealed, so
+/// no key is needed.
+///
+/// # Errors
+///
+/// [`StorageError`] when there is no database, or it cannot be read.
+pub async fn read_served_tenants(directory: &Path) -> Result<Vec<ServedTenant>, StorageError> {
+    let readers = connect(directory).await?;
+    let tenants = served::read(&readers).await;
+    readers.close().await;
+    tenants
+}
+
+async fn connect(directory: &Path) -> Result<SqlitePool, StorageError> {
+    let options = options_at(&directory.join(DATABASE)).read_only(true);
+    pool(1, LIST).connect_with(options).await.map_err(read_error)
 }

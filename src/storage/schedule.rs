@@ -130,6 +130,16 @@ pub struct Renewal {
 }
 
 impl Scheduled {
+    /// The row of a host of which no more is known than its certificate: to be looked at.
+    pub fn holding(certificate: &Certificate) -> Self {
+        Self {
+            next: Next::Ask,
+            held: Some(certificate.validity),
+            authority: Some(certificate.authority.clone()),
+            ..Self::newcomer(certificate.host.clone(), "", Timestamp::UNIX_EPOCH)
+        }
+    }
+
     /// The row of a host of which nothing is known: its first certificate is due at `now`.
     pub fn newcomer(host: PolicyHost, tenant: &str, now: Timestamp) -> Self {
         Self {

@@ -144,14 +144,15 @@ async fn a_store_from_before_the_schedule_opens_unharmed() {
     store.save_certificate(&certificate(1, 1)).await.unwrap();
     store.save_certificate(&certificate(2, 1)).await.unwrap();
     store.close().await;
-    // Back to what the first migration left.
+    // Back to what the migrations before left.
     let mut connection = connect(&path).await;
     for statement in [
         "DROP TABLE schedule",
         "DROP TABLE budgets",
         "DROP TABLE served_tenants",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
-        "DELETE FROM order_failures",
+        "CREATE TABLE order_failures (host TEXT NOT NULL PRIMARY KEY, attempts INTEGER NOT NULL,
+         last_at TEXT NOT NULL, retry_at TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT",
         "INSERT INTO order_failures SELECT 'mta-sts.d' || n || '.example', 4, '2026-11-21T00:00:00Z',
          '2026-11-21T01:40:00Z', 'not_validated', 'why' FROM (SELECT 2 AS n UNION SELECT 3)",
     ] {

@@ -5,7 +5,7 @@
 //! else; a store that could only be opened for reading tries again at every write.
 
 use super::{
-    FindingRow, Held, OrderFailures, ServedTenant, Storage, StorageError,
+    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
     folder::Folder,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
@@ -54,14 +54,14 @@ impl SqliteStorage {
     ///
     /// # Errors
     ///
-    /// Each says what to do about it: [`StorageError::Failed`] when others can reach the folder or it
+    /// Each says what to do about it: [`StorageError::Refused`] when others can reach the folder or it
     /// is not ours, [`StorageError::NotWritable`] when nothing is there and nothing can be made,
     /// [`StorageError::Unreadable`] when it is damaged, of another version, or sealed with another
     /// key. Nothing is ever deleted or overwritten to make it open.
     pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
         let path = directory.to_owned();
         let prepared = tokio::task::spawn_blocking(move || Folder::prepare(&path)).await;
-        let folder = prepared.map_err(failed)?.map_err(failed)?;
+        let folder = prepared.map_err(failed)??;
         let seal = Seal(key);
         let pools = Pools::open(&folder).await?;
         check_seal(&pools.readers, &seal).await?;
@@ -228,15 +228,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn save_certificate(&self, certificate: &Certificate) -> Result<(), StorageError> {
-        let mut change = self.begin().await?;
-        let work = async {
-            self.keep_certificate(change.on(), certificate).await?;
-            let failures =
-                sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(certificate.host.as_str());
-            failures.execute(change.on()).await?;
-            change.commit().await
-        };
-        within(WRITE, work).await.map_err(write_error)
+        self.save_issued(certificate, &Scheduled::holding(certificate)).await
     }
 
     async fn held(&self) -> Result<Vec<Held>, StorageError> {
@@ -255,41 +247,12 @@ impl Storage for SqliteStorage {
             for host in hosts {
                 let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
-                let query = sqlx::query("DELETE FROM order_failures WHERE host = ?").bind(host.as_str());
-                query.execute(change.on()).await?;
                 let query = sqlx::query("DELETE FROM schedule WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
             }
             change.commit().await
         };
         within(WRITE, work).await.map_err(write_error)
-    }
-
-    async fn failures(&self) -> Result<Vec<OrderFailures>, StorageError> {
-        let pools = self.readers().await;
-        let query =
-            sqlx::query_as("SELECT host, attempts, last_at, retry_at, kind, detail FROM order_failures");
-        let rows: Vec<(String, u32, String, String, String, String)> =
-            within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
-        Ok(readable("order failure", rows, |(host, attempts, last_at, retry_at, kind, detail)| {
-            let (last_at, retry_at) = (last_at.parse()?, retry_at.parse()?);
-            Ok(OrderFailures { host: policy_host(&host)?, attempts, last_at, retry_at, kind, detail })
-        }))
-    }
-
-    async fn save_failures(&self, failures: &OrderFailures) -> Result<(), StorageError> {
-        let query = sqlx::query(
-            "INSERT OR REPLACE INTO order_failures (host, attempts, last_at, retry_at, kind, detail)
-             VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(failures.host.as_str())
-        .bind(failures.attempts)
-        .bind(failures.last_at.to_string())
-        .bind(failures.retry_at.to_string())
-        .bind(&failures.kind)
-        .bind(&failures.detail);
-        within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
-        Ok(())
     }
 
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {

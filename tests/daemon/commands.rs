@@ -1,6 +1,6 @@
 //! `check`, `status` and `records`: what they print and how they end.
 
-use crate::support::Home;
+use crate::support::{Home, eventually};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 fn text(octets: Vec<u8>) -> String {
@@ -80,7 +80,8 @@ fn certificate_export_writes_key_and_chain_for_us_alone_beside_a_running_daemon(
     daemon.wait_for_policy("meadow.example", "mx1");
     let out = home.path("meadow.pem");
     let export = || home.run(&["certificate", "export", "meadow.example", "--out", out.to_str().unwrap()]);
-    assert_eq!(export().status.code(), Some(0));
+    // A certificate is served before it is stored.
+    eventually("the certificate to be stored", || (export().status.code() == Some(0)).then_some(()));
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     let public_key = |command: &[&str]| {
         let output = Command::new("openssl").args(command).arg("-in").arg(&out).output().unwrap();
@@ -115,6 +116,114 @@ fn status_is_answered_while_the_last_edit_is_refused() {
     let overview: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(overview["reload"]["server_refused"], true);
     assert!(!has_fraction(&json), "times in whole seconds: {json}");
+}
+
+// Reading order would give the domain to aaa.toml; the daemon, and a restart, leave it with its owner.
+#[test]
+fn check_and_records_settle_a_clash_as_the_daemon_does() {
+    let home = Home::new("");
+    home.tenant("brook", "brook", "brook.example", "mx.brook.example");
+    let mut daemon = home.start();
+    daemon.wait_for_policy("brook.example", "mx.brook");
+    let served = text(home.run(&["records", "brook.example"]).stdout);
+    home.tenant("aaa", "thief", "brook.example", "mx.thief.example");
+    // What is served is kept just after it is logged.
+    eventually("the present owner to be kept", || {
+        text(home.run(&["check"]).stderr).contains("belongs to tenant brook").then_some(())
+    });
+    for running in [true, false] {
+        let check = home.run(&["check"]);
+        assert_eq!(check.status.code(), Some(78), "running: {running}");
+        let shown = text(check.stderr);
+        assert!(
+            shown.contains("fault: tenant thief:") && shown.contains("belongs to tenant brook"),
+            "{shown}"
+        );
+        assert!(shown.contains("1 domain to serve; 1 fault, 0 warnings"), "{shown}");
+        let records = home.run(&["records", "mta-sts.brook.example"]);
+        assert_eq!(text(records.stdout), served, "running: {running}");
+        let said = text(records.stderr);
+        assert!(said.contains("tenant thief is refused") && said.contains("for tenant brook"), "{said}");
+        if running {
+            daemon.kill();
+        }
+    }
+}
+
+#[test]
+fn records_tells_a_refused_tenant_from_none() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "192.0.2.1");
+    let said = |domain| text(home.run(&["records", domain]).stderr);
+    let refused = said("meadow.example");
+    assert!(refused.contains("tenant meadow") && refused.contains("is refused"), "{refused}");
+    assert!(refused.contains("mta-stsd.toml` says why"), "the hint names the configuration: {refused}");
+    assert!(said("stranger.example").contains("no tenant has the domain"));
+}
+
+#[test]
+fn records_without_a_target_prints_only_what_is_true() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx.meadow.example");
+    let records = home.run(&["records", "meadow.example"]);
+    let (records, said) = (text(records.stdout), text(records.stderr));
+    assert!(!records.contains("CNAME") && records.contains("TXT"), "{records}");
+    assert!(said.contains("set publish.cname"), "{said}");
+    assert!(said.contains("no sender trusts"), "the authority is the internal one: {said}");
+}
+
+#[test]
+fn check_says_what_a_start_would_refuse() {
+    let home = Home::new("[lisen]\n");
+    let shown = text(home.run(&["check"]).stderr);
+    assert!(shown.contains("nothing of this would be taken") && !shown.contains("0 domains"), "{shown}");
+
+    home.write_main("[store]\ndirectory = \"state\"\nkey_file = \"store.key\"\n");
+    let check = || home.run(&["check"]).status.code();
+    assert_eq!(check(), Some(0), "the key may be there for the service alone");
+    home.write("store.key", &"0f".repeat(32));
+    let mode = |mode| fs::set_permissions(home.path("store.key"), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    assert_eq!(check(), Some(78));
+    let serve = home.run(&["serve"]);
+    assert_eq!(serve.status.code(), Some(78), "{}", text(serve.stderr));
+    mode(0o600);
+    assert_eq!(check(), Some(0));
+    home.write("store.key", "not a key");
+    mode(0o600);
+    assert_eq!(check(), Some(78));
+}
+
+#[test]
+fn status_finds_the_daemon_while_the_main_file_is_broken() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    home.write_main("[publish\n");
+    daemon.wait_for_log("config refused");
+    let status = home.run(&["status", "mta-sts.meadow.example"]);
+    assert_eq!(status.status.code(), Some(0), "{}", text(status.stderr));
+    let shown = text(status.stdout);
+    for part in ["no sender trusts", "cross_check.enabled is false", "set publish.cname"] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+    fs::remove_file(home.main_file()).unwrap();
+    let said = text(home.run(&["status"]).stderr);
+    assert!(said.contains("/var/lib/mta-stsd/admin.sock is tried"), "{said}");
+}
+
+#[test]
+fn status_says_when_nothing_needs_attention() {
+    let home = Home::new("[publish]\ncname = \"mta-sts.provider.example\"\n");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    let shown = || text(home.run(&["status"]).stdout);
+    eventually("nothing to attend to", || shown().contains("nothing needs attention").then_some(()));
+    home.tenant("brook", "brook", "brook.example", "192.0.2.1");
+    daemon.wait_for_log("tenants refused");
+    assert!(!shown().contains("nothing needs attention"));
 }
 
 /// Whether some time in the text has a fraction of a second.

@@ -209,7 +209,7 @@ async fn after_a_kill_nothing_held_is_ordered_again() {
 
 /// Certificates that the daemon found in its store when it started.
 fn read_from_store(daemon: &Daemon) -> usize {
-    let line = daemon.wait_for_log("schedule read from the store");
+    let line = daemon.wait_for_log("certificates read from the store");
     let json: serde_json::Value = serde_json::from_str(&line).unwrap();
     usize::try_from(json["held"].as_u64().unwrap()).unwrap()
 }

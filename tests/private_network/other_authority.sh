@@ -33,7 +33,19 @@ zone:
   - domain: meadow.example
     storage: $folder/zones
     file: meadow.example.zone
+  - domain: example
+    storage: $folder/zones
+    file: example.zone
 CONF
+# The look before an order climbs up to the top for CAA records, so there is a top that answers.
+cat >zones/example.zone <<'ZONE'
+$ORIGIN example.
+$TTL 60
+@      IN SOA ns.meadow.example. hostmaster.meadow.example. 1 3600 600 86400 60
+@      IN NS  ns.meadow.example.
+meadow IN NS  ns.meadow.example.
+ns.meadow IN A 127.0.0.1
+ZONE
 cat >zones/meadow.example.zone <<'ZONE'
 $ORIGIN meadow.example.
 $TTL 60

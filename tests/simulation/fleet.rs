@@ -40,7 +40,7 @@ const BULK: usize = 12_000;
 /// So many hosts under each shared registered domain, among the last of the bulk.
 const SHARING: usize = 60;
 /// One in so many has renewal information.
-const SUGGESTED: usize = 100;
+const SUGGESTED: usize = 200;
 /// Their windows move into the past on this day.
 const REVOKED: u64 = 300;
 

@@ -1,11 +1,10 @@
 //! What is due of one sort, pulled from the store a batch at a time.
 
-use crate::{
-    name::PolicyHost,
-    storage::{Next, ScheduleStorage, Scheduled, StorageError},
-};
+use super::Job;
+use crate::storage::{Next, ScheduleStorage, Scheduled, StorageError};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use tokio::task::Id;
 
 /// Rows pulled for each job at once, so that a bulk import is not asked for anew at every job's end.
 const PULLED_AHEAD: usize = 16;
@@ -45,13 +44,13 @@ impl Lane {
     }
 
     /// Asks the store where there may be something new, and there is room for `at_once` jobs. The rows of
-    /// `busy` hosts still look due and will look different when their jobs end: they are left out.
+    /// hosts with `busy` jobs still look due and will look different when their jobs end: they are left out.
     pub async fn refill(
         &mut self,
         storage: &dyn ScheduleStorage,
         now: Timestamp,
         at_once: usize,
-        busy: &HashSet<PolicyHost>,
+        busy: &HashMap<Id, Job>,
     ) -> Result<(), StorageError> {
         self.more |= self.due_again.take_if(|at| *at <= now).is_some();
         let is_stale = now.duration_since(self.pulled_at) > STALE;
@@ -61,7 +60,8 @@ impl Lane {
         let limit = at_once * PULLED_AHEAD + busy.len();
         let due = storage.due(self.next, now, limit).await?;
         self.more = due.len() == limit;
-        self.queue = due.into_iter().filter(|row| !busy.contains(&row.host)).collect();
+        self.queue =
+            due.into_iter().filter(|row| !busy.values().any(|job| job.row.host == row.host)).collect();
         self.due_again = storage.next_due(self.next, now).await?;
         self.pulled_at = now;
         Ok(())

@@ -102,7 +102,7 @@ impl Reader<'_, '_> {
     }
 
     fn directory(&self, table: &mut Table<'_, '_>) -> Option<Directory> {
-        if !table.has("directory") {
+        if !table.has("directory") && !table.is_misspelt("directory") {
             let key = table.key("");
             self.missing_directory(table.span(), key.trim_end_matches('.'));
         }

@@ -112,7 +112,8 @@ fn the_list_of_authorities_in_the_example_shows_every_key() {
         .map_while(|line| line.strip_prefix("#   "))
         .collect();
     let text = shown.join("\n");
-    let mut config = Config::new(&format!("[acme]\n{text}\n"));
+    let somebody = tenant("a", &["a.example"], "mx.a.example");
+    let mut config = Config::new(&format!("[acme]\n{text}\n{somebody}"));
     let outcome = config.check();
     assert_eq!(config.shown(&outcome), [""; 0]);
     let authorities = outcome.server.unwrap().acme.authorities;

@@ -256,7 +256,8 @@ fn files_with_a_leading_dot_are_nobodys_tenants() {
     config.write("d/..data/b.toml", "= not toml");
     config.write("d/c.toml.swp", "= not toml");
     config.write("d/d.toml", "# nobody yet\n");
-    assert!(config.faults().is_empty());
+    let nobody = "main.toml: there is no tenant: nothing is served; write a [[tenant]], or name a folder of them with tenants = \"tenants.d/*.toml\"";
+    assert_eq!(config.faults(), [nobody]);
 }
 
 #[test]

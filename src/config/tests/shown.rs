@@ -26,13 +26,13 @@ const GOLDEN_TENANT: &str = r#"fault: tenant meadow: domain "a_b" has the charac
   |
   = help: write the domain as it stands behind the @ of mail addresses
 
-fault: tenant meadow: mx "*.*.example.net" has a wildcard in the wrong place; a pattern is a host name or one leading "*." and a domain
+fault: tenant meadow: mx "*.*.example.net" has a wildcard in the wrong place
  --> main.toml:5:3
   |
 5 |   "*.*.example.net"]
   |   ^^^^^^^^^^^^^^^^^
   |
-  = help: a pattern is a host name or one leading "*." (RFC 8461 §3.2)"#;
+  = help: a pattern is a host name, or one leading "*." and a domain (RFC 8461 §3.2)"#;
 
 #[test]
 fn what_steers_a_terminal_is_not_shown() {

@@ -75,9 +75,9 @@ impl World {
         lookups_at_once: usize,
     ) -> (CrossCheckStatus, CancellationToken, JoinHandle<()>) {
         let settings = config::CrossCheck { enabled: true, period: HOUR };
+        let dns = config::Dns { lookups_at_once, ..config::Dns::default() };
         let store = Arc::clone(&self.store) as Arc<dyn Storage>;
-        let check =
-            CrossCheck::new(self.snapshot.clone(), lookup, store, self.clock, settings, lookups_at_once);
+        let check = CrossCheck::new(self.snapshot.clone(), lookup, store, self.clock, settings, &dns);
         let (status, stop) = (check.status(), CancellationToken::new());
         (status, stop.clone(), tokio::spawn(check.run(stop)))
     }
@@ -290,11 +290,12 @@ async fn findings_are_logged_when_they_come_and_go_and_not_in_between() {
     sleep(HOUR * 5).await;
     let lines = log.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[1].contains("dns stopped answering"), "{lines:?}");
+    assert!(lines[1].contains("dns stopped answering") && lines[1].contains("dns.servers"), "{lines:?}");
 
     world.lookup.set_hosts(&one, &["mx.example.com"]);
     sleep(HOUR * 2).await;
     let lines = log.lines();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[3].contains("INFO") && lines[3].contains("gone=\"MX_NOT_IN_POLICY"), "{lines:?}");
+    assert!(!lines[3].contains("appeared"), "nothing appeared: {lines:?}");
 }

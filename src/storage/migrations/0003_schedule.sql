@@ -55,3 +55,6 @@ INSERT INTO schedule (host, tenant, next, next_at, asks_failed,
 SELECT host, '', 'first', coalesce(unixepoch(retry_at), 0), 0,
     attempts, unixepoch(last_at), unixepoch(retry_at), kind, detail, 0, 0, 0
 FROM order_failures WHERE host NOT IN (SELECT host FROM certificates);
+
+-- Failures stand in the schedule from now on.
+DROP TABLE order_failures;
