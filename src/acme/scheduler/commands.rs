@@ -111,8 +111,8 @@ impl SchedulerHandle {
             let page = self.page(after.as_ref(), PAGE).await?;
             page.iter().for_each(|row| forecast.count(row));
             match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.host.clone()),
-                _ => return Ok(forecast),
+                Some(last) => after = Some(last.host.clone()),
+                None => return Ok(forecast),
             }
         }
     }
