@@ -51,7 +51,7 @@ pub struct Keys<'a> {
 impl Keys<'_> {
     /// Orders of the account.
     pub fn account(self) -> String {
-        format!("account {}", self.directory)
+        account(self.directory)
     }
 
     /// Certificates under the registered domain, all of its hosts together.
@@ -73,6 +73,11 @@ impl Keys<'_> {
     pub fn domain_pause(self) -> String {
         format!("wait {} {}", self.host.registered_domain(), self.directory)
     }
+}
+
+/// Orders of our account at `directory`.
+pub fn account(directory: &str) -> String {
+    format!("account {directory}")
 }
 
 /// Ordinary renewals of the whole fleet.

@@ -7,10 +7,28 @@ use crate::{
     storage::{Next, Scheduled},
 };
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
+/// Hours that a forecast looks ahead.
+const HOURS: usize = 24;
 /// As far as a forecast looks.
-const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+const AHEAD: SignedDuration = SignedDuration::from_hours(HOURS as i64);
+/// Seconds of an hour.
+const HOUR: i64 = 3600;
+
+/// What is due in one hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hour {
+    /// First certificates.
+    pub first: usize,
+    /// Renewals.
+    pub renew: usize,
+    /// Questions about renewals.
+    pub ask: usize,
+    /// Certificates of hosts that left, to be forgotten.
+    pub forget: usize,
+}
 
 /// Counts over the schedule as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +55,8 @@ pub struct Forecast {
     pub astray: usize,
     /// Certificates of hosts that left, to be forgotten within a day.
     pub forgotten: usize,
+    /// What is due in each hour from now on; what is overdue counts as due in the first.
+    pub due: [Hour; HOURS],
 }
 
 impl Forecast {
@@ -54,6 +74,7 @@ impl Forecast {
             parked: 0,
             astray: 0,
             forgotten: 0,
+            due: [Hour::default(); HOURS],
         }
     }
 
@@ -61,6 +82,9 @@ impl Forecast {
     pub fn count(&mut self, row: &Scheduled) {
         let until = self.now.saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
         let soon = row.next_at <= until;
+        if soon {
+            self.count_hour(row);
+        }
         match row.next {
             Next::First if row.next_at <= self.now => self.first_waiting += 1,
             Next::First if soon => self.first_retried += 1,
@@ -78,6 +102,35 @@ impl Forecast {
         self.astray += usize::from(row.astray_since.is_some());
     }
 
+    fn count_hour(&mut self, row: &Scheduled) {
+        let ahead = row.next_at.as_second().saturating_sub(self.now.as_second()) / HOUR;
+        let hour = usize::try_from(ahead).unwrap_or(0).min(HOURS - 1);
+        let Some(hour) = self.due.get_mut(hour) else { return };
+        match row.next {
+            Next::First => hour.first += 1,
+            Next::Renew => hour.renew += 1,
+            Next::Ask => hour.ask += 1,
+            Next::Gone => hour.forget += 1,
+            Next::Parked => {}
+        }
+    }
+
+    /// What is done in each hour: as it is due, but no more first certificates than the account's
+    /// budget takes, of which `left` are there now.
+    pub fn hours(&self, left: u32) -> [Hour; HOURS] {
+        let an_hour =
+            f64::from(self.account.amount) * HOUR as f64 / self.account.period.as_secs_f64().max(1.0);
+        let (mut room, mut waiting) = (f64::from(left), 0);
+        self.due.map(|due| {
+            waiting += due.first;
+            room += an_hour;
+            let first = waiting.min(room as usize);
+            waiting -= first;
+            room = (room - first as f64).min(f64::from(self.account.amount));
+            Hour { first, ..due }
+        })
+    }
+
     /// How long the waiting first certificates take when the account's budget has run dry.
     pub fn queue_takes(&self) -> Duration {
         let each = self.account.period / self.account.amount.max(1);
@@ -87,17 +140,24 @@ impl Forecast {
 
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.queue_takes().as_secs_f64() / 86_400.0;
         let Allowance { amount, period } = self.account;
         let hours = period.as_secs_f64() / 3600.0;
-        writeln!(
-            f,
-            "first certificates: {} waiting, {} tried again within 24 h",
-            self.first_waiting, self.first_retried
-        )?;
-        if days >= 1.0 {
-            writeln!(f, "  {days:.0} days at {amount} per {hours} h; ask the CA for an override")?;
+        let takes = self.queue_takes();
+        match (self.first_waiting, takes.as_secs_f64() / 86_400.0) {
+            (0, _) => write!(f, "first certificates: none waiting")?,
+            (waiting, days) if days >= 1.0 => write!(
+                f,
+                "{} first certificates: {days:.0} days at {amount} per {hours} h; ask the CA for an override",
+                grouped(waiting)
+            )?,
+            (waiting, _) => write!(
+                f,
+                "{} first certificates waiting: {} min at most, at {amount} per {hours} h",
+                grouped(waiting),
+                takes.as_secs().div_ceil(60)
+            )?,
         }
+        writeln!(f, "; tried again within 24 h: {}, later: {}", self.first_retried, self.first_later)?;
         writeln!(
             f,
             "renewals: {} within 24 h; certificates that end within 24 h: {}",
@@ -106,6 +166,13 @@ impl fmt::Display for Forecast {
         writeln!(f, "questions about renewals: {} within 24 h", self.asks)?;
         write!(f, "not pointing here: {}; waiting for an edit: {}", self.astray, self.parked)
     }
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let comma = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
+    digits.char_indices().map(|(at, digit)| format!("{}{digit}", comma(at))).collect()
 }
 
 #[cfg(test)]
@@ -131,10 +198,20 @@ mod tests {
         (0..48_211).for_each(|_| forecast.count(&row(Next::First, -1, None)));
         assert_eq!(forecast.queue_takes().as_secs() / 86_400, 24);
         let told = forecast.to_string();
-        assert!(
-            told.contains("48211 waiting") && told.contains("24 days at 250 per 3 h; ask the CA"),
-            "{told}"
-        );
+        let expected = "48,211 first certificates: 24 days at 250 per 3 h; ask the CA for an override";
+        assert!(told.starts_with(expected), "{told}");
+        // 200 at once and 83 in each hour.
+        let hours = forecast.hours(200);
+        assert_eq!(hours.map(|hour| hour.first)[..4], [283, 83, 83, 84]);
+    }
+
+    #[test]
+    fn a_short_queue_is_told_in_minutes_and_done_when_it_is_due() {
+        let mut forecast = Forecast::new(LETS_ENCRYPT, at(0));
+        [-1, -1, 5].into_iter().for_each(|hours| forecast.count(&row(Next::First, hours, None)));
+        let told = forecast.to_string();
+        assert!(told.starts_with("2 first certificates waiting: 2 min at most, at 250 per 3 h"), "{told}");
+        assert_eq!(forecast.hours(0).map(|hour| hour.first)[..7], [2, 0, 0, 0, 0, 1, 0]);
     }
 
     #[test]
@@ -162,9 +239,12 @@ mod tests {
             parked: 1,
             astray: 1,
             forgotten: 1,
+            due: forecast.due,
             ..Forecast::new(LETS_ENCRYPT, at(0))
         };
         assert_eq!(forecast, expected);
+        let hour = |hour: usize| forecast.due[hour];
+        assert_eq!([hour(0).renew, hour(3).ask, hour(4).forget, hour(5).first, hour(23).renew], [1; 5]);
         assert!(!forecast.to_string().contains("override"));
     }
 }

@@ -28,7 +28,7 @@ mod status;
 mod transport;
 
 pub use client::AcmeAuthority;
-pub use forecast::Forecast;
+pub use forecast::{Forecast, Hour};
 pub use internal::InternalAuthority;
 pub use order::{Readiness, Reading};
 pub use preflight::DnsPreflight;

@@ -72,6 +72,14 @@ impl AcmeStatus {
         }
     }
 
+    /// Which authorities hold back all orders, by their numbers in the configured list.
+    pub fn pauses(&self) -> Vec<(usize, Pause)> {
+        let mut pauses: Vec<_> =
+            self.read().pauses.iter().map(|(number, pause)| (*number, pause.clone())).collect();
+        pauses.sort_unstable_by_key(|(number, _)| *number);
+        pauses
+    }
+
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Books> {
         // Every change is one insertion or removal, so books under a poisoned lock are still whole.
         self.0.read().unwrap_or_else(PoisonError::into_inner)

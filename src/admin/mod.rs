@@ -1,9 +1,14 @@
-//! What an operator may ask the running daemon, over a unix socket that only its owner can open.
+//! What an operator may ask the running daemon and tell it to do, over a unix socket that only its owner can open.
 
 pub mod client;
+mod commands;
+mod listing;
+mod schedule;
 mod server;
 mod status;
 
+pub use commands::{Answer, Desk, Reason};
+pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{
     CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,

@@ -1,7 +1,11 @@
-//! The status socket: a unix socket of mode 0600 that answers `GET /status.json`.
+//! The status socket: a unix socket of mode 0600 that answers `GET /status.json` and takes commands.
 
-use super::status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+use super::{
+    commands::{self, Desk},
+    listing::ListedHost,
+    status::{
+        CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+    },
 };
 use crate::{
     acme::AcmeStatus,
@@ -43,6 +47,8 @@ pub struct Sources {
     pub reload: ReloadStatus,
     /// What time it is.
     pub clock: Clock,
+    /// The schedule and the authorities.
+    pub desk: Desk,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether policies are compared with MX records.
@@ -74,7 +80,8 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router = Router::new().route("/status.json", get(status)).with_state(sources);
+        let router =
+            Router::new().route("/status.json", get(status)).merge(commands::routes()).with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
@@ -120,8 +127,22 @@ async fn status(
     let domain = question.domain.as_deref().map(DomainName::from_user).transpose();
     let domain = domain.map_err(|_| StatusCode::BAD_REQUEST)?;
     // A walk over a large fleet takes milliseconds; handshakes must not wait behind it.
+    let desk = sources.desk.clone();
     let gathered = tokio::task::spawn_blocking(move || gather(&sources, &snapshot, domain.as_ref(), now));
-    gathered.await.map(Json).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    let mut overview = gathered.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    for report in &mut overview.domains {
+        report.schedule = schedule(&desk, &report.domain).await;
+    }
+    Ok(Json(overview))
+}
+
+/// What is next for `domain`; nothing when the store cannot say, for the rest is as useful.
+async fn schedule(desk: &Desk, domain: &str) -> Option<ListedHost> {
+    let host = PolicyHost::of(&DomainName::from_ascii(domain).ok()?).ok()?;
+    let mut listed = desk.scheduler.row(&host).await.ok().flatten().map(ListedHost::from)?;
+    listed.next_at = listed.next_at.map(whole_seconds);
+    listed.astray_since = listed.astray_since.map(whole_seconds);
+    Some(listed)
 }
 
 fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, now: Timestamp) -> Overview {
@@ -162,7 +183,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
         reload: reload_summary(&sources.reload),
-        troubles: troubles(&sources.acme, silence),
+        troubles: [commands::pauses(sources), troubles(&sources.acme, silence)].concat(),
         internal_authority: sources.internal_authority,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
@@ -231,9 +252,6 @@ impl Trouble {
 fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
-    if let Some(pause) = &overview.pause {
-        troubles.push(format!("no orders until {}: {}", whole_seconds(pause.until), pause.detail));
-    }
     if let Some(trouble) = &overview.storage_trouble {
         troubles.push(format!("no orders while the store cannot be written: {trouble}"));
     }
@@ -259,7 +277,7 @@ fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
 }
 
 /// People and their scripts read these times; nobody is helped by fractions.
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -286,6 +304,7 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
             retry_at: whole_seconds(failure.retry_at),
         }),
         ordering: certificate.in_flight,
+        schedule: None,
         findings: checked
             .findings
             .iter()

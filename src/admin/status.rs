@@ -1,6 +1,7 @@
 //! What `mta-stsd status` shows, as data: gathered from the tables, sent as JSON, printed by the
 //! command line. The JSON form is an interface: fields are added, never renamed.
 
+use super::listing::ListedHost;
 use crate::snapshot::DnsRecord;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,9 @@ pub struct DomainReport {
     pub failure: Option<FailureReport>,
     /// Whether an order is in flight.
     pub ordering: bool,
+    /// What is next for its certificate, as in the listing of certificates.
+    #[serde(default)]
+    pub schedule: Option<ListedHost>,
     /// What the cross-check has to say.
     pub findings: Vec<FindingReport>,
     /// When its MX records were last looked up.

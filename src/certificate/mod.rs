@@ -2,11 +2,13 @@
 
 mod challenge;
 mod id;
+mod leaf;
 mod table;
 mod verify;
 
 pub use challenge::{ChallengeTable, PendingAnswer};
 pub use id::CertificateId;
+pub use leaf::Leaf;
 pub use table::{CertificateSource, CertificateTable, SourceError};
 pub use verify::RejectedChain;
 

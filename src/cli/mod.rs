@@ -5,11 +5,15 @@
 //! | 0 | done |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
-//! | 70 | the daemon could not start, or a part of it failed; trying again may help |
+//! | 70 | the daemon could not start, or a part of it failed, or a command could not be carried out; trying again may help |
 //! | 78 | the configuration, or what it names, was refused: only a person can mend it |
 
+mod account;
+mod asking;
 mod certificate;
+mod certificates;
 mod check;
+mod plan;
 mod records;
 mod serve;
 mod standing;
@@ -20,6 +24,7 @@ use crate::{
     name::{DomainName, NameError, PolicyHost},
 };
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     io::IsTerminal,
@@ -56,8 +61,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the DNS records that a domain's owner publishes
     Records(records::RecordsArgs),
-    /// Show or export the certificate held for a policy host
+    /// Show, export, renew or revoke the certificate held for a policy host
     Certificate(certificate::CertificateArgs),
+    /// List every host with its certificate, what is next, and what went wrong
+    Certificates(certificates::CertificatesArgs),
+    /// Say what will be done about certificates in the next 24 hours
+    Plan(plan::PlanArgs),
+    /// Show our account at an authority, give it a new key, or close it
+    Account(account::AccountArgs),
 }
 
 /// Where the main configuration file is.
@@ -95,6 +106,9 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
         Command::Certificate(args) => certificate::run(&args),
+        Command::Certificates(args) => certificates::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Account(args) => account::run(&args),
     };
     code.into()
 }
@@ -108,6 +122,11 @@ fn rendered(faults: &[Fault]) -> String {
 /// `1 domain`, `2 domains`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// People and their scripts read these times; nobody is helped by fractions.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Takes a policy host, or the policy domain behind it.

@@ -1,23 +1,16 @@
 //! `mta-stsd status`: asks the running daemon and prints what an operator wants to know.
 
-use super::{CONFIG, ConfigArg, DONE, UNAVAILABLE, USAGE, counted, small_runtime};
+use super::{CONFIG, ConfigArg, DONE, USAGE, asking::DaemonArgs, counted};
 use crate::{
-    admin::{DomainReport, Overview, client},
-    clock::Clock,
-    config::{Admin, Files, Store},
-    logging::chain,
+    admin::{DomainReport, ListedHost, Overview, client},
     name::DomainName,
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    config: ConfigArg,
-    /// Unix socket of the daemon; the configuration's admin.socket unless given
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    daemon: DaemonArgs,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -33,51 +26,27 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
             return USAGE;
         }
     };
-    let check = args.config.command("check");
-    let socket = args.socket.clone().unwrap_or_else(|| {
-        configured_socket(&args.config).unwrap_or_else(|| {
-            let socket = Path::new(Store::DEFAULT_DIRECTORY).join(Admin::SOCKET_NAME);
-            eprintln!(
-                "mta-stsd: {} does not tell the socket ({check} says why), so {} is tried; --socket names another",
-                args.config.path.display(),
-                socket.display()
-            );
-            socket
-        })
-    });
-    let answer = small_runtime().map_err(|e| e.to_string()).and_then(|runtime| {
-        let asked = client::ask(&socket, domain.as_ref().map(|domain| domain.as_str()));
-        runtime.block_on(asked).map_err(|e| chain(&e).to_string())
-    });
-    let overview = match answer {
-        Ok(overview) => overview,
-        Err(error) => {
-            eprintln!("mta-stsd: {error} (socket {}); is it running?", socket.display());
-            return UNAVAILABLE;
+    args.daemon.ask(async |socket| {
+        let overview = client::ask(socket, domain.as_ref().map(|domain| domain.as_str())).await?;
+        let config = &args.daemon.config;
+        if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
+            let check = config.command("check");
+            eprintln!("mta-stsd: the daemon does not serve {domain}; {check} tells whether it was refused");
+            return Ok(CONFIG);
         }
-    };
-    if let Some(domain) = domain.filter(|_| overview.domains.is_empty()) {
-        eprintln!("mta-stsd: the daemon does not serve {domain}; {check} tells whether it was refused");
-        return CONFIG;
-    }
-    match args.json {
-        true => super::print_json(&overview),
-        false => print!("{}", describe(&overview, args.domain.is_some())),
-    }
-    DONE
-}
-
-/// A faulty configuration tells it as well: that is when an operator asks.
-fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
-    let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
-    loaded.admin_socket().map(Path::to_owned)
+        match args.json {
+            true => super::print_json(&overview),
+            false => print!("{}", describe(&overview, args.domain.is_some(), config)),
+        }
+        Ok(DONE)
+    })
 }
 
 /// What the internal authority's certificates are worth.
 const UNTRUSTED: &str = "signed by the internal root, which no sender trusts";
 
 /// The answer in words.
-fn describe(overview: &Overview, one_domain: bool) -> String {
+fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String {
     let mut text = String::new();
     let mut line = |content: &str| {
         text.push_str(content);
@@ -129,7 +98,7 @@ fn describe(overview: &Overview, one_domain: bool) -> String {
     }
     for domain in &overview.domains {
         line("");
-        describe_domain(overview, domain, &mut line);
+        describe_domain(overview, domain, config, &mut line);
     }
     if overview.domains_omitted > 0 {
         line(&format!("… and {} more domains; name one to see it", overview.domains_omitted));
@@ -147,7 +116,40 @@ fn needs_nothing(overview: &Overview) -> bool {
         && *domains_omitted == 0
 }
 
-fn describe_domain(overview: &Overview, domain: &DomainReport, line: &mut impl FnMut(&str)) {
+/// What is next for the certificate, and what an operator can do about it.
+fn describe_schedule(schedule: &ListedHost, config: &ConfigArg, line: &mut impl FnMut(&str)) {
+    let renew = config.command(&format!("certificate renew {}", schedule.host));
+    let next = match (schedule.next.as_str(), schedule.next_at) {
+        ("parked", _) | (_, None) => {
+            format!("nothing, until its configuration changes; when the cause is mended, {renew} takes it up")
+        }
+        ("first", Some(at)) => format!("first certificate at {at}"),
+        ("renew", Some(at)) => format!("renewal at {at}"),
+        ("ask", Some(at)) => format!("the authority is asked about its renewal at {at}"),
+        (other, Some(at)) => format!("{other} at {at}"),
+    };
+    line(&format!("  next         {next}"));
+    if schedule.problem.is_some() && schedule.next != "parked" {
+        line(&format!("               when it is mended, {renew} does not wait"));
+    }
+    if let Some(since) = schedule.astray_since {
+        line(&format!("  astray       does not point here since {since}"));
+    }
+    if let Some((start, end)) = schedule.window {
+        let why = schedule.explanation_url.as_ref().map(|url| format!("; it says why: {url}"));
+        line(&format!(
+            "  window       {start} to {end}, as the authority suggests{}",
+            why.unwrap_or_default()
+        ));
+    }
+}
+
+fn describe_domain(
+    overview: &Overview,
+    domain: &DomainReport,
+    config: &ConfigArg,
+    line: &mut impl FnMut(&str),
+) {
     // Both forms of a name in another script (P-13).
     let unicode = DomainName::from_ascii(&domain.domain).map(|name| name.to_unicode()).ok();
     let unicode = unicode.filter(|unicode| *unicode != domain.domain);
@@ -174,6 +176,9 @@ fn describe_domain(overview: &Overview, domain: &DomainReport, line: &mut impl F
             "  last failure {} ({} in a row), tried again at {}: {}",
             failure.kind, failure.attempts, failure.retry_at, failure.detail
         ));
+    }
+    if let Some(schedule) = &domain.schedule {
+        describe_schedule(schedule, config, line);
     }
     match (domain.checked_at, domain.answered_at) {
         (None, _) if overview.cross_check_off => {

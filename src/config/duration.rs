@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Seconds of each unit, the largest first. A month or a year has no fixed length, so there is none.
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-/// Reads a whole number and one unit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads a whole number and one unit, of `s`, `m`, `h`, `d` and `w`; `None` for anything else.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let digits = text.strip_suffix(unit)?;

@@ -21,6 +21,7 @@ mod source;
 mod tenants;
 
 pub use check::{Outcome, Previous, Tenants, check};
+pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 

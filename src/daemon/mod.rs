@@ -16,7 +16,7 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority, caa::Method,
     },
-    admin::Sources,
+    admin::{Desk, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Directory, Server},
@@ -175,6 +175,7 @@ impl Daemon {
         }
 
         let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
@@ -187,6 +188,7 @@ impl Daemon {
             settings: server.acme.clone(),
         });
         let acme = scheduler.status();
+        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
         let checks = CrossCheck::new(
@@ -212,6 +214,7 @@ impl Daemon {
             cross_check,
             reload: reload_status,
             clock,
+            desk,
             internal_authority: server.acme.is_internal(),
             cross_check_enabled: server.cross_check.enabled,
         };

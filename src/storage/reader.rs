@@ -4,9 +4,10 @@
 //! command that only looks opens the database read-only instead, and takes nothing from anybody.
 
 use super::{
-    ServedTenant, StorageError,
+    Scheduled, ServedTenant, StorageError,
     folder::DATABASE,
     pools::{LIST, options_at, pool, read_error},
+    schedule_rows::read_scheduled,
     seal::{MasterKey, Seal},
     served,
     sqlite::{check_seal, read_certificate},
@@ -42,6 +43,15 @@ impl StoreReader {
     /// [`StorageError`] when it cannot be read.
     pub async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
         read_certificate(&self.readers, &self.seal, host).await
+    }
+
+    /// The row of `host` in the schedule, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it cannot be read; also for a store that no daemon of this version opened.
+    pub async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {
+        read_scheduled(&self.readers, host).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     name::PolicyHost,
 };
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 
 /// Tenants with the fewest due hosts first. The inner question is answered from the index alone.
 pub(super) const SELECT_FIRST: &str = "WITH waiting AS (SELECT tenant, count(*) AS hosts FROM schedule
@@ -52,8 +52,7 @@ impl ScheduleStorage for SqliteStorage {
     }
 
     async fn scheduled(&self, host: &PolicyHost) -> Result<Option<Scheduled>, StorageError> {
-        let query = sqlx::query("SELECT * FROM schedule WHERE host = ?").bind(host.as_str());
-        Ok(self.rows(query).await?.pop())
+        read_scheduled(&self.readers().await.readers, host).await
     }
 
     async fn schedule_after(
@@ -128,6 +127,16 @@ impl SqliteStorage {
         let rows = within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
         Ok(readable("schedule", rows, |row| scheduled(&row)))
     }
+}
+
+/// The row of `host`.
+pub(super) async fn read_scheduled(
+    readers: &SqlitePool,
+    host: &PolicyHost,
+) -> Result<Option<Scheduled>, StorageError> {
+    let query = sqlx::query("SELECT * FROM schedule WHERE host = ?").bind(host.as_str());
+    let row = within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
+    Ok(readable("schedule", row.into_iter().collect(), |row| scheduled(&row)).pop())
 }
 
 async fn keep(connection: &mut SqliteConnection, row: &Scheduled) -> Result<(), sqlx::Error> {

@@ -80,7 +80,8 @@ fn certificate_export_writes_key_and_chain_for_us_alone_beside_a_running_daemon(
     daemon.wait_for_policy("meadow.example", "mx1");
     let out = home.path("meadow.pem");
     let export = || home.run(&["certificate", "export", "meadow.example", "--out", out.to_str().unwrap()]);
-    assert_eq!(export().status.code(), Some(0));
+    // A certificate is served before it is stored.
+    eventually("the certificate to be stored", || (export().status.code() == Some(0)).then_some(()));
     assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
     let public_key = |command: &[&str]| {
         let output = Command::new("openssl").args(command).arg("-in").arg(&out).output().unwrap();

@@ -7,16 +7,16 @@ use crate::{
 use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Pebble that looks for answers where the daemon listens, and the daemon's home.
-struct Rig {
-    pebble: Pebble,
-    home: Home,
-    ports: (u16, u16),
+pub struct Rig {
+    pub pebble: Pebble,
+    pub home: Home,
+    pub ports: (u16, u16),
     root: PathBuf,
     acme: String,
 }
 
 impl Rig {
-    async fn start(change: impl FnOnce(&mut Options), acme: &str) -> Self {
+    pub async fn start(change: impl FnOnce(&mut Options), acme: &str) -> Self {
         let ports = (free_port(), free_port());
         let mut options = Options { tls_port: ports.0, http_port: ports.1, ..Options::default() };
         change(&mut options);
@@ -41,16 +41,16 @@ impl Rig {
         ));
     }
 
-    fn tenant(&self, domain: &str) {
+    pub fn tenant(&self, domain: &str) {
         self.home.tenant(domain, domain, domain, &format!("mx.{domain}"));
     }
 
-    fn fetch(&self, domain: &str) -> Fetched {
+    pub fn fetch(&self, domain: &str) -> Fetched {
         fetch(SocketAddr::from(([127, 0, 0, 1], self.ports.0)), &self.root, domain)
     }
 
     #[track_caller]
-    fn wait_for(&self, domain: &str) {
+    pub fn wait_for(&self, domain: &str) {
         eventually(&format!("{domain} to be served"), || (self.fetch(domain).status == 200).then_some(()));
     }
 }

@@ -6,6 +6,7 @@
 
 mod commands;
 mod issue;
+mod operator;
 #[path = "../support/pebble.rs"]
 mod pebble;
 mod reload;

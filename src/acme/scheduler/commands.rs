@@ -2,13 +2,13 @@
 
 use super::Scheduler;
 use crate::{
-    acme::{calendar, forecast::Forecast},
+    acme::{budget, calendar, forecast::Forecast},
     config::Allowance,
     name::PolicyHost,
     storage::{Next, ScheduleStorage, Scheduled, StorageError},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
@@ -88,6 +88,17 @@ impl SchedulerHandle {
         self.storage.schedule_after(after, limit).await
     }
 
+    /// How many more orders our account at `directory` can place at `now` without waiting; first
+    /// certificates leave the last fifth of them to renewals.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the store cannot say.
+    pub async fn orders_left(&self, directory: &str, now: Timestamp) -> Result<u32, StorageError> {
+        let kept = self.storage.budgets(&[budget::account(directory)]).await?;
+        Ok(budget::left(self.account, kept.first().map(|budget| budget.full_at), now))
+    }
+
     /// What will be done in the day after `now`, and how long the queue takes at the present budgets.
     ///
     /// # Errors
@@ -100,10 +111,16 @@ impl SchedulerHandle {
             let page = self.page(after.as_ref(), PAGE).await?;
             page.iter().for_each(|row| forecast.count(row));
             match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(last.host.clone()),
-                _ => return Ok(forecast),
+                Some(last) => after = Some(last.host.clone()),
+                None => return Ok(forecast),
             }
         }
+    }
+}
+
+impl fmt::Debug for SchedulerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchedulerHandle").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
