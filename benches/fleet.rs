@@ -12,14 +12,17 @@ use mta_stsd::{
     acme::InternalAuthority,
     certificate::{Certificate, PrivateKey, Validity},
     clock::Clock,
-    daemon::{Daemon, StandIns},
+    daemon::{Daemon, Signals, StandIns},
     name::{DomainName, PolicyHost},
     reload::Reloader,
     snapshot::SharedSnapshot,
     storage::{Next, Renewal, ScheduleStorage, Scheduled, SqliteStorage, Storage},
 };
 use rcgen::{CertificateParams, KeyPair};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    process::{Signal, getpid, kill_process},
+    time::{ClockId, clock_gettime},
+};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{error::Error, fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -179,23 +182,35 @@ fn read(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
+/// Stops as daemons should: after a kill the next start would check the whole store.
 async fn run(folder: &Path, size: &Size) -> Outcome<()> {
+    let mut signals = Signals::install()?;
     let begun = Instant::now();
     let daemon = Daemon::start(&folder.join("main.toml"), StandIns::default()).await?;
     let ready = begun.elapsed();
+    let (_, figures) = tokio::join!(daemon.run(&mut signals), async {
+        let figures = watch(begun, size).await;
+        kill_process(getpid(), Signal::TERM)?;
+        figures
+    });
+    let [memory, rest, part] = figures?;
+    println!("{memory} {} {rest} {part}", ready.as_secs_f64() * 1e3);
+    Ok(())
+}
+
+/// Memory in MiB, milliseconds from `begun` until rest, and a second at rest.
+async fn watch(begun: Instant, size: &Size) -> Outcome<[f64; 3]> {
     let rest = loop {
+        let before = begun.elapsed();
         if part_of_a_processor(Duration::from_millis(200)).await < AT_REST {
-            break begun.elapsed() - Duration::from_millis(200);
+            break before.as_secs_f64() * 1e3;
         }
         if begun.elapsed() > PATIENCE {
             return Err("the daemon does not come to rest".into());
         }
     };
     let part = part_of_a_processor(size.rest).await;
-    let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-    println!("{} {} {} {}", memory_in_mib()?, millis(ready), millis(rest), part * 1e3);
-    drop(daemon);
-    Ok(())
+    Ok([memory_in_mib()?, rest, part * 1e3])
 }
 
 /// How much of one processor this process takes during `time`.
