@@ -15,8 +15,8 @@ use jiff::Timestamp;
 pub trait ScheduleStorage: Storage {
     /// Up to `limit` rows whose `next` is due at `now`.
     ///
-    /// First certificates come fairly: those of tenants with the fewest due hosts first, the longest
-    /// due first within a tenant. Renewals come soonest to expire first, everything else longest due
+    /// First certificates come fairly: those of tenants with the fewest due hosts first, of the tenant
+    /// that waits longest among equals, the longest due first within a tenant. Renewals come soonest to expire first, everything else longest due
     /// first.
     async fn due(&self, next: Next, now: Timestamp, limit: usize) -> Result<Vec<Scheduled>, StorageError>;
 

@@ -70,10 +70,11 @@ async fn rows_come_back_as_they_were(store: &dyn ScheduleStorage) {
 async fn small_tenants_come_first_and_expiring_renewals_too(store: &dyn ScheduleStorage) {
     let mut rows: Vec<_> = (10..20).map(|n| newcomer(n, "bulk", -100)).collect();
     rows.extend([newcomer(20, "self", -1), newcomer(21, "two", -5), newcomer(22, "two", -9)]);
+    rows.push(newcomer(24, "a later one", 0));
     rows.extend([newcomer(23, "later", 1), renewal(30, -1, 50), renewal(31, -5, 90), renewal(32, 5, 10)]);
     store.save_schedule(&rows, &[]).await.unwrap();
-    assert_eq!(hosts(store, Next::First, 0, 4).await, ["d20", "d22", "d21", "d10"]);
-    assert_eq!(hosts(store, Next::First, 0, 100).await.len(), 13);
+    assert_eq!(hosts(store, Next::First, 0, 4).await, ["d20", "d24", "d22", "d21"]);
+    assert_eq!(hosts(store, Next::First, 0, 100).await.len(), 14);
     assert_eq!(hosts(store, Next::Renew, 0, 9).await, ["d30", "d31"]);
     assert_eq!(hosts(store, Next::Renew, 0, 1).await, ["d30"]);
     assert_eq!(hosts(store, Next::Ask, 0, 9).await, [""; 0]);

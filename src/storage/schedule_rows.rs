@@ -12,11 +12,13 @@ use crate::{
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 
-/// Tenants with the fewest due hosts first. The inner question is answered from the index alone.
-pub(super) const SELECT_FIRST: &str = "WITH waiting AS (SELECT tenant, count(*) AS hosts FROM schedule
-                      WHERE next = ?1 AND next_at <= ?2 GROUP BY tenant)
+/// Tenants with the fewest due hosts first, the longest waiting among equals. The inner question is answered from the index alone.
+pub(super) const SELECT_FIRST: &str =
+    "WITH waiting AS (SELECT tenant, count(*) AS hosts, min(next_at) AS since
+                      FROM schedule WHERE next = ?1 AND next_at <= ?2 GROUP BY tenant)
      SELECT schedule.* FROM schedule JOIN waiting USING (tenant)
-     WHERE next = ?1 AND next_at <= ?2 ORDER BY waiting.hosts, tenant, next_at, host LIMIT ?3";
+     WHERE next = ?1 AND next_at <= ?2
+     ORDER BY waiting.hosts, waiting.since, tenant, next_at, host LIMIT ?3";
 
 pub(super) const SELECT_RENEWALS: &str = "SELECT * FROM schedule
      WHERE next = ?1 AND next_at <= ?2 ORDER BY not_after, host LIMIT ?3";

@@ -1,64 +1,10 @@
-//! The real daemon against a real authority: first certificates, restarts, kills, and trouble.
+//! The real daemon against a real authority: first certificates, restarts, and trouble.
 
 use crate::{
-    pebble::{Options, Pebble, free_port},
-    support::{Daemon, Fetched, Home, eventually, fetch},
+    rig::{Rig, issued},
+    support::eventually,
 };
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
-
-/// Pebble that looks for answers where the daemon listens, and the daemon's home.
-pub struct Rig {
-    pub pebble: Pebble,
-    pub home: Home,
-    pub ports: (u16, u16),
-    root: PathBuf,
-    acme: String,
-}
-
-impl Rig {
-    pub async fn start(change: impl FnOnce(&mut Options), acme: &str) -> Self {
-        let ports = (free_port(), free_port());
-        let mut options = Options { tls_port: ports.0, http_port: ports.1, ..Options::default() };
-        change(&mut options);
-        let pebble = Pebble::start(options).await;
-        let root = pebble.issuing_root();
-        let rig = Self { pebble, home: Home::new(""), ports, root, acme: acme.to_owned() };
-        rig.write_main();
-        rig
-    }
-
-    fn write_main(&self) {
-        let (https, http) = self.ports;
-        self.home.write_main(&format!(
-            "[listen]\nhttps = [\"127.0.0.1:{https}\"]\nhttp = [\"127.0.0.1:{http}\"]\n\
-             [acme]\ndirectory = \"{}\"\nroot_file = \"{}\"\nterms_of_service_agreed = true\n\
-             contact = [\"mailto:postmaster@provider.example\"]\n{}\n\
-             [dns]\nservers = [\"{}\"]\n[publish]\naddresses = [\"127.0.0.1\"]\n",
-            self.pebble.directory(),
-            self.pebble.root_file().display(),
-            self.acme,
-            self.pebble.dns(),
-        ));
-    }
-
-    pub fn tenant(&self, domain: &str) {
-        self.home.tenant(domain, domain, domain, &format!("mx.{domain}"));
-    }
-
-    pub fn fetch(&self, domain: &str) -> Fetched {
-        fetch(SocketAddr::from(([127, 0, 0, 1], self.ports.0)), &self.root, domain)
-    }
-
-    #[track_caller]
-    pub fn wait_for(&self, domain: &str) {
-        eventually(&format!("{domain} to be served"), || (self.fetch(domain).status == 200).then_some(()));
-    }
-}
-
-/// Hosts for which a certificate was issued in this run of the daemon.
-fn issued(daemon: &Daemon) -> usize {
-    daemon.log().iter().filter(|line| line.contains("\"certificate issued\"")).count()
-}
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_gets_a_certificate_by_either_challenge() {
@@ -170,46 +116,4 @@ async fn a_filled_store_serves_while_the_authority_is_down() {
     assert!(line.contains("mta-sts.late.example"), "{line}");
     assert_eq!(rig.fetch("meadow.example").status, 200);
     assert_eq!(issued(&daemon), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_kill_nothing_held_is_ordered_again() {
-    const AT_ONCE: usize = 3;
-    let rig = Rig::start(|_| (), &format!("orders_at_once = {AT_ONCE}")).await;
-    let domains: Vec<_> = (0..12).map(|n| format!("d{n}.example")).collect();
-    domains.iter().for_each(|domain| rig.tenant(domain));
-    let mut served = 0;
-    for kill_after in [2, 3, 3] {
-        let mut daemon = rig.home.start();
-        let held = read_from_store(&daemon);
-        // A kill may come between an order's log line and its commit, for no more than those in flight.
-        assert!(held + AT_ONCE >= served, "{held} held after the kill, {served} were issued");
-        eventually("some certificates", || (issued(&daemon) >= kill_after).then_some(()));
-        daemon.kill();
-        served = held + issued(&daemon);
-    }
-    let mut daemon = rig.home.start();
-    let held = read_from_store(&daemon);
-    assert!(held + AT_ONCE >= served && held > 0);
-    domains.iter().for_each(|domain| rig.wait_for(domain));
-    assert_eq!(daemon.stop(), 0);
-    assert_eq!(held + issued(&daemon), domains.len(), "what was held was ordered again");
-    assert_eq!(rig.pebble.accounts(), 1, "the account survives every kill");
-
-    let daemon = rig.home.start();
-    assert_eq!(read_from_store(&daemon), domains.len());
-    domains.iter().for_each(|domain| rig.wait_for(domain));
-    assert_eq!(issued(&daemon), 0);
-    // No half-written file and no key outside the store.
-    let mut files: Vec<_> =
-        fs::read_dir(rig.home.path("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    files.sort();
-    assert!(files.iter().all(|name| name.to_string_lossy().starts_with("mta-stsd.db")), "{files:?}");
-}
-
-/// Certificates that the daemon found in its store when it started.
-fn read_from_store(daemon: &Daemon) -> usize {
-    let line = daemon.wait_for_log("certificates read from the store");
-    let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-    usize::try_from(json["held"].as_u64().unwrap()).unwrap()
 }

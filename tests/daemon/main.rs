@@ -4,12 +4,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "these tests wait for another process, in its time")]
 
+mod authorities;
 mod commands;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
 mod issue;
+mod kills;
 mod operator;
 #[path = "../support/pebble.rs"]
 mod pebble;
 mod reload;
+mod rig;
 mod stop;
 mod support;
 mod systemd;

@@ -2,7 +2,7 @@
 //! real authority.
 
 use crate::{
-    issue::Rig,
+    rig::Rig,
     support::{Home, eventually},
 };
 use std::{

@@ -57,8 +57,9 @@ impl Rows {
         match next {
             Next::First => {
                 let due: Vec<_> = due.collect();
-                let mut waiting = HashMap::<&str, usize>::new();
-                due.iter().for_each(|row| *waiting.entry(&row.tenant).or_default() += 1);
+                // The first that is met waits longest.
+                let mut waiting = HashMap::<&str, (usize, Timestamp)>::new();
+                due.iter().for_each(|row| waiting.entry(&row.tenant).or_insert((0, row.next_at)).0 += 1);
                 let rank = |row: &&Scheduled| waiting.get(row.tenant.as_str()).copied();
                 least(due, limit, |row| (rank(row), row.tenant.as_str(), row.next_at, row.host.as_str()))
             }
