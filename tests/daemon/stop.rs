@@ -1,6 +1,6 @@
 //! TERM drains and ends with 0, a second signal ends at once, a bad start ends with 78.
 
-use crate::support::{Home, PATIENCE, eventually};
+use crate::support::{Daemon, Home, PATIENCE};
 use std::{
     fs,
     io::{Read, Write},
@@ -19,18 +19,24 @@ fn term_ends_with_zero_and_refuses_new_connections() {
     assert!(!home.path("admin.sock").exists(), "the status socket is left behind");
 }
 
+/// A connection with the beginning of a request on it, accepted for sure: connections are accepted in
+/// their order, so an answer on a second one shows that the first was.
+fn half_a_request(daemon: &Daemon, beginning: &[u8]) -> TcpStream {
+    let mut half = TcpStream::connect(daemon.http).unwrap();
+    half.write_all(beginning).unwrap();
+    let mut whole = TcpStream::connect(daemon.http).unwrap();
+    whole.write_all(b"GET / HTTP/1.1\r\nHost: mta-sts.meadow.example\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    whole.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 404");
+    half
+}
+
 #[test]
 fn a_request_under_way_is_finished_before_the_end() {
     let home = Home::new("");
     let mut daemon = home.start();
-    let mut client = TcpStream::connect(daemon.http).unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: mta-sts.mea").unwrap();
-    eventually("the half request to be read", || {
-        client.set_nonblocking(true).unwrap();
-        let mut octet = [0];
-        matches!(client.peek(&mut octet), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock).then_some(())
-    });
-    client.set_nonblocking(false).unwrap();
+    let mut client = half_a_request(&daemon, b"GET / HTTP/1.1\r\nHost: mta-sts.mea");
     daemon.signal("TERM");
     daemon.wait_for_log("stop requested");
     client.write_all(b"dow.example\r\n\r\n").unwrap();
@@ -44,15 +50,8 @@ fn a_request_under_way_is_finished_before_the_end() {
 fn a_second_signal_ends_at_once() {
     let home = Home::new("");
     let mut daemon = home.start();
-    // A request that never ends would be waited for. Connections are accepted in their order, so the
-    // answer on the second shows that the first was accepted.
-    let mut unending = TcpStream::connect(daemon.http).unwrap();
-    unending.write_all(b"GET / HTTP/1.1\r\n").unwrap();
-    let mut client = TcpStream::connect(daemon.http).unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: mta-sts.meadow.example\r\n\r\n").unwrap();
-    let mut answer = [0; 12];
-    client.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 404");
+    // A request that never ends would be waited for.
+    let _unending = half_a_request(&daemon, b"GET / HTTP/1.1\r\n");
     daemon.signal("TERM");
     daemon.wait_for_log("stop requested");
     daemon.signal("TERM");
