@@ -2,6 +2,7 @@
 //!
 //! Pure: rows are counted one by one, so a fleet of any size streams through.
 
+use super::ledger::RESERVED;
 use crate::{
     config::Allowance,
     storage::{Next, Scheduled},
@@ -116,17 +117,19 @@ impl Forecast {
     }
 
     /// What is done in each hour: as it is due, but no more first certificates than the account's
-    /// budget takes, of which `left` are there now.
+    /// budget takes, of which `left` are there now and a part is kept for renewals.
     pub fn hours(&self, left: u32) -> [Hour; HOURS] {
         let an_hour =
             f64::from(self.account.amount) * HOUR as f64 / self.account.period.as_secs_f64().max(1.0);
-        let (mut room, mut waiting) = (f64::from(left), 0);
+        let kept_back = self.account.amount / RESERVED;
+        let most = f64::from(self.account.amount - kept_back);
+        let (mut room, mut waiting) = (f64::from(left.saturating_sub(kept_back)), 0);
         self.due.map(|due| {
             waiting += due.first;
             room += an_hour;
             let first = waiting.min(room as usize);
             waiting -= first;
-            room = (room - first as f64).min(f64::from(self.account.amount));
+            room = (room - first as f64).min(most);
             Hour { first, ..due }
         })
     }
@@ -201,7 +204,7 @@ mod tests {
         let expected = "48,211 first certificates: 24 days at 250 per 3 h; ask the CA for an override";
         assert!(told.starts_with(expected), "{told}");
         // 200 at once and 83 in each hour.
-        let hours = forecast.hours(200);
+        let hours = forecast.hours(250);
         assert_eq!(hours.map(|hour| hour.first)[..4], [283, 83, 83, 84]);
     }
 

@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::Mutex;
 
 /// Newcomers leave this part of the account's budget to renewals.
-const RESERVED: u32 = 5;
+pub const RESERVED: u32 = 5;
 
 /// Reads and writes the budgets; all payments go through one of it.
 pub struct Ledger {

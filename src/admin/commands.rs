@@ -118,7 +118,12 @@ impl Refusal {
     }
 
     fn authoritys(authority: &dyn Authority, error: &IssueError) -> Self {
-        Self(StatusCode::BAD_GATEWAY, format!("{}: {error}", authority.directory()))
+        let why = match error {
+            // Its sentence speaks of orders, and this was none.
+            IssueError::Refused { detail } => detail.clone(),
+            other => other.to_string(),
+        };
+        Self(StatusCode::BAD_GATEWAY, format!("{}: {why}", authority.directory()))
     }
 
     pub(super) fn stores(error: &(dyn std::error::Error + 'static)) -> Self {

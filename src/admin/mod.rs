@@ -7,6 +7,9 @@ mod schedule;
 mod server;
 mod status;
 
+#[cfg(test)]
+mod tests;
+
 pub use commands::{Answer, Desk, Reason};
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};

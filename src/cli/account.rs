@@ -53,7 +53,9 @@ pub(super) fn run(args: &AccountArgs) -> u8 {
                 .map(|answer| tell(&answer))
         }),
         Action::Deactivate { which, yes: false } => {
-            let command = which.daemon.config.command("account deactivate --yes");
+            let named = which.authority.as_ref().map(|authority| format!(" --authority {authority}"));
+            let command = format!("account deactivate --yes{}", named.unwrap_or_default());
+            let command = which.daemon.config.command(&command);
             eprintln!(
                 "mta-stsd: this closes the account at the authority for good, and the next order registers a \
                  new one, which CAA records that name the old account forbid; {command} does it"

@@ -1,0 +1,117 @@
+//! The socket's own promises; what commands do to a real authority is in `tests/daemon/operator.rs`.
+
+use super::{AdminServer, Desk, Filter, Sources, client};
+use crate::{
+    acme::{Reading, Scheduler, SchedulerParts, memory::Conduct, memory::MemoryAuthority},
+    certificate::{CertificateTable, ChallengeTable},
+    clock::Clock,
+    config::{Acme, AuthoritySettings, Budgets, Preflight},
+    cross_check::CrossCheckStatus,
+    name::PolicyHost,
+    reload::ReloadStatus,
+    snapshot::SharedSnapshot,
+    storage::{MemoryStorage, Next, ScheduleStorage, Scheduled},
+};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A socket over a schedule of `hosts` rows, every hundredth parked.
+struct World {
+    socket: PathBuf,
+    _folder: tempfile::TempDir,
+    _scheduler: Scheduler,
+    _stop: DropGuard,
+}
+
+impl World {
+    async fn new(hosts: usize) -> Self {
+        let clock = Clock::simulated("2026-11-21T12:00:00Z".parse().unwrap());
+        let storage = Arc::new(MemoryStorage::new());
+        let row = |n: usize| {
+            let host = PolicyHost::from_full_name(&format!("mta-sts.d{n:05}.example")).unwrap();
+            let next = if n.is_multiple_of(100) { Next::Parked } else { Next::First };
+            Scheduled { next, ..Scheduled::newcomer(host, "meadow", clock.now()) }
+        };
+        let rows: Vec<_> = (0..hosts).map(row).collect();
+        storage.save_schedule(&rows, &[]).await.unwrap();
+        let authority = Arc::new(MemoryAuthority::new(clock, |_| Conduct::Hang));
+        let scheduler = Scheduler::new(SchedulerParts {
+            snapshot: SharedSnapshot::default(),
+            certificates: CertificateTable::new(storage.clone(), 1),
+            challenges: ChallengeTable::default(),
+            storage: storage.clone(),
+            authorities: vec![authority.clone()],
+            readiness: None,
+            reading: Reading::default(),
+            clock,
+            settings: settings(),
+        });
+        let sources = Sources {
+            snapshot: SharedSnapshot::default(),
+            acme: scheduler.status(),
+            cross_check: CrossCheckStatus::default(),
+            reload: ReloadStatus::default(),
+            clock,
+            desk: Desk {
+                scheduler: scheduler.handle(),
+                authorities: Arc::new([authority]),
+                certificates: storage,
+            },
+            internal_authority: false,
+            cross_check_enabled: false,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        let stop = CancellationToken::new();
+        tokio::spawn(AdminServer::bind(&socket).unwrap().run(sources, stop.clone()));
+        Self { socket, _folder: folder, _scheduler: scheduler, _stop: stop.drop_guard() }
+    }
+
+    async fn listed(&self, filter: Filter, most: usize) -> Vec<String> {
+        let mut hosts = Vec::new();
+        let take = |host: super::ListedHost| {
+            hosts.push(host.host);
+            if hosts.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        client::list(&self.socket, filter, take).await.unwrap();
+        hosts
+    }
+}
+
+fn settings() -> Acme {
+    Acme {
+        authorities: vec![AuthoritySettings::internal()],
+        tls_alpn_01: true,
+        http_01: true,
+        preflight: Preflight::default(),
+        orders_at_once: 1,
+        order_deadline: MINUTE,
+        request_timeout: MINUTE,
+        requests_per_second: 1,
+        internal_lifetime: MINUTE,
+        budgets: Budgets::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_many_pages_is_whole_and_in_order() {
+    let world = World::new(2_345).await;
+    let all = world.listed(Filter::default(), usize::MAX).await;
+    assert_eq!(all.len(), 2_345);
+    assert!(all.is_sorted());
+    let failing = Filter { failing: true, expiring: None };
+    assert_eq!(world.listed(failing, usize::MAX).await.len(), 24);
+}
+
+#[tokio::test]
+async fn whoever_has_seen_enough_holds_up_nobody() {
+    let world = World::new(2_345).await;
+    assert_eq!(world.listed(Filter::default(), 3).await.len(), 3);
+    let plan = client::plan(&world.socket).await.unwrap();
+    assert_eq!((plan.first_waiting, plan.parked), (2_321, 24));
+    // 200 at once, for the last fifth is the renewals', and 250 in 3 hours.
+    let done: usize = plan.hours.iter().map(|hour| hour.first).sum();
+    assert!((2_199..=2_200).contains(&done), "{done}");
+}
