@@ -12,8 +12,11 @@ use crate::{
 use jiff::Timestamp;
 use tracing::debug;
 
-/// Rows read and written in one go: a thousand would be faster by a tenth and cost some MiB for good.
-const PAGE: usize = 200;
+/// Rows read in one go: few, because every thread that reads keeps the memory for its largest page.
+const READ_AT_ONCE: usize = 100;
+
+/// Newcomers written in one go, as each is waited for until it is on the disk.
+const WRITTEN_AT_ONCE: usize = 1_000;
 
 /// What orders are like, in short: when it changes, parked hosts are tried again.
 pub fn fingerprint_of(settings: &config::Acme) -> String {
@@ -31,11 +34,16 @@ impl Scheduler {
         let workshop = self.workshop.clone();
         let mut hosts: Vec<_> = snapshot.iter().collect();
         hosts.sort_unstable_by_key(|(host, _)| *host);
+        {
+            // Grown step by step, it would leave its smaller selves behind.
+            let held = &mut self.workshop.status.write().held;
+            held.reserve(hosts.len().saturating_sub(held.len()));
+        }
         let mut hosts = hosts.into_iter().peekable();
         let (mut after, mut changed) = (None, 0);
         loop {
-            let page = workshop.storage.schedule_after(after.as_ref(), PAGE).await?;
-            let is_last = page.len() < PAGE;
+            let page = workshop.storage.schedule_after(after.as_ref(), READ_AT_ONCE).await?;
+            let is_last = page.len() < READ_AT_ONCE;
             after = page.last().map(|row| row.host.clone());
             let mut changes = Vec::new();
             let newcomer = |(host, hosted): (&crate::name::PolicyHost, &crate::snapshot::HostedPolicy)| {
@@ -53,7 +61,7 @@ impl Scheduler {
             }
             while is_last && let Some(new) = hosts.next() {
                 changes.push(newcomer(new));
-                if changes.len() >= PAGE {
+                if changes.len() >= WRITTEN_AT_ONCE {
                     changed += keep(&workshop, &mut changes).await?;
                 }
             }

@@ -253,7 +253,8 @@ pub(super) fn options_at(database: &Path) -> SqliteConnectOptions {
 }
 
 fn options_for_reading(folder: &Folder) -> SqliteConnectOptions {
-    options(folder).read_only(true)
+    // In KiB. They read single rows, and pages that the system has in memory anyway.
+    options(folder).read_only(true).pragma("cache_size", "-256")
 }
 
 pub(super) fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
