@@ -19,7 +19,7 @@ use crate::{
     admin::{Desk, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{Directory, Server},
+    config::{Acme, Budgets, Directory, Server},
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup},
     https::PolicyServer,
@@ -185,7 +185,7 @@ impl Daemon {
             readiness,
             reading: Reading::default(),
             clock,
-            settings: server.acme.clone(),
+            settings: order_settings(&server),
         });
         let acme = scheduler.status();
         let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
@@ -369,6 +369,15 @@ fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
     })
+}
+
+/// How orders are placed; the budgets stand for the limits of others, and the internal authority has none.
+fn order_settings(server: &Server) -> Acme {
+    let mut acme = server.acme.clone();
+    if acme.is_internal() {
+        acme.budgets = Budgets::without_limits();
+    }
+    acme
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.

@@ -43,3 +43,21 @@ fn both_sample_tenants_are_served_and_nobody_else() {
     let stranger = fetch(daemon.https, &daemon.root, "stranger.example");
     assert_eq!((stranger.status, stranger.exit), (0, 35), "{stranger:?}");
 }
+
+// The budgets stand for the limits of public authorities: 250 orders in three hours, 40 names under one
+// registered domain.
+#[test]
+fn the_internal_authority_limits_nobody() {
+    let home =
+        Home::new("[policies.hosted]\nmx = [\"mx.provider.example\"]\ndomains_file = \"hosted.txt\"\n");
+    let domains: Vec<String> = (0..300).map(|n| format!("d{n}.provider.example")).collect();
+    home.write("hosted.txt", &domains.join("\n"));
+    let daemon = home.start();
+    let waiting = || {
+        let json = home.run(&["status", "--json"]);
+        let overview: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        overview["summary"]["without_certificate"].as_u64().unwrap()
+    };
+    eventually("every name to have a certificate", || (waiting() == 0).then_some(()));
+    daemon.wait_for_policy("d299.provider.example", "mx.provider.example");
+}
