@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tracing::debug;
 
 /// Rows read in one go: few, because every thread that reads keeps the memory for its largest page.
-const READ_AT_ONCE: usize = 100;
+const READ_AT_ONCE: usize = 50;
 
 /// Newcomers written in one go, as each is waited for until it is on the disk.
 const WRITTEN_AT_ONCE: usize = 1_000;

@@ -78,7 +78,9 @@ impl Pools {
             .synchronous(SqliteSynchronous::Full)
             // What is deleted or replaced may have been a key.
             .pragma("secure_delete", "ON")
-            .pragma("journal_size_limit", "16777216");
+            .pragma("journal_size_limit", "16777216")
+            // In KiB; what a change touches is small, and a larger one goes to the log a little sooner.
+            .pragma("cache_size", "-512");
         let writer = pool(1, WRITE).connect_with(options).await.map_err(write_error)?;
         if let Err(error) = make_ready(&writer, check).await {
             // Gone before anybody opens the file in another way.

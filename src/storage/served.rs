@@ -55,9 +55,9 @@ pub(super) async fn replace(mut change: Change, tenants: &[ServedTenant]) -> Res
 
 async fn upsert(change: &mut Change, tenants: &[ServedTenant]) -> sqlx::Result<()> {
     for served in tenants {
-        let hosts: Vec<&str> = served.hosts.iter().map(PolicyHost::as_str).collect();
+        let hosts = served.hosts.iter().map(PolicyHost::as_str).collect::<Vec<_>>().join("\n");
         let query = sqlx::query(UPSERT).bind(&served.tenant).bind(&served.file).bind(&served.body);
-        query.bind(hosts.join("\n")).execute(change.on()).await?;
+        query.bind(hosts).execute(change.on()).await?;
     }
     Ok(())
 }
