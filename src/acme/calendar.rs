@@ -79,13 +79,13 @@ pub fn failed(row: &mut Scheduled, error: &IssueError, authorities: u32, setting
     if matches!(error, IssueError::NotReady { .. }) {
         let since = *row.astray_since.get_or_insert(now);
         if now.duration_since(since) > ASTRAY_LONG {
-            failures.retry_at = failures.retry_at.max(after(now, jitter.around(WEEK)));
+            failures.retry_at = failures.retry_at.max(retry::whole_second(after(now, jitter.around(WEEK))));
         }
     }
     if authorities > 1 && turns_away(row, error, now) {
         row.detour = (row.detour + 1) % authorities;
         (row.trouble, row.trouble_since) = (0, None);
-        failures.retry_at = after(now, jitter.around(Duration::from_secs(60)));
+        failures.retry_at = retry::whole_second(after(now, jitter.around(Duration::from_secs(60))));
     }
     row.failures = Some(failures);
     place(row, now);

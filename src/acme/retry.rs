@@ -75,7 +75,7 @@ pub fn next(
         host: host.clone(),
         attempts,
         last_at: now,
-        retry_at: after(now, wait),
+        retry_at: whole_second(after(now, wait)),
         kind: kind.to_owned(),
         detail: bounded(detail),
     }
@@ -131,6 +131,12 @@ fn last_wait(previous: Option<&OrderFailures>) -> Duration {
         },
         None => Duration::ZERO,
     }
+}
+
+/// Rounded up, as the store keeps it: what is shown is what is kept.
+pub fn whole_second(moment: Timestamp) -> Timestamp {
+    let begun = i64::from(moment.subsec_nanosecond() > 0);
+    Timestamp::from_second(moment.as_second() + begun).unwrap_or(Timestamp::MAX)
 }
 
 fn after(moment: Timestamp, length: Duration) -> Timestamp {
@@ -264,6 +270,17 @@ mod tests {
         );
         let failures = next(&host(), None, &limited(None), start(), Jitter::NONE);
         assert_eq!(failures.attempts, 0);
+    }
+
+    #[test]
+    fn retry_times_are_whole_seconds() {
+        let now = after(start(), Duration::from_millis(250));
+        for error in [not_validated(), unreachable(), refused(), limited(Some(7200)), account()] {
+            let failures = next(&host(), None, &error, now, Jitter::of(&host(), now));
+            assert_eq!(failures.retry_at.subsec_nanosecond(), 0, "{error}");
+            assert!(failures.retry_at > now);
+        }
+        assert_eq!(whole_second(now), after(start(), Duration::from_secs(1)), "never sooner");
     }
 
     #[test]

@@ -36,7 +36,11 @@ use crate::{
 use commands::Command;
 use jiff::Timestamp;
 use lane::Lane;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::{Id, JoinSet},
@@ -95,6 +99,8 @@ pub struct Scheduler {
     newcomers: Lane,
     asks: Lane,
     leavers: Lane,
+    /// Authorities, by number, that did not answer the last order that got as far as asking them.
+    silent: HashSet<usize>,
     fitted_to: Option<u64>,
     look_again: Option<Timestamp>,
     /// Rows that the store did not take yet, and which count instead of what it has.
@@ -140,6 +146,7 @@ impl Scheduler {
             newcomers: Lane::new(Next::First),
             asks: Lane::new(Next::Ask),
             leavers: Lane::new(Next::Gone),
+            silent: HashSet::new(),
             fitted_to: None,
             look_again: None,
             unsaved: HashMap::new(),

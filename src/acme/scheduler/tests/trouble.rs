@@ -1,0 +1,55 @@
+//! What is said and done while something around us is unwell: the authority, the store, the clock.
+
+use super::*;
+use std::{io, sync::atomic::AtomicBool, sync::atomic::Ordering::Relaxed};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn count(&self, part: &str) -> usize {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().matches(part).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_does_not_answer_is_told_once_for_all_hosts() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // With one subscriber alone, other tests' threads would decide which lines are of interest.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+
+    let names: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&is_down);
+    let world = World::new(&names, move |_| match down.load(Relaxed) {
+        true => fails(|detail| IssueError::Unreachable { detail }),
+        false => good(),
+    });
+    let running = world.start();
+    sleep(60 * MINUTE).await;
+    assert_eq!(running.status.overview().failing, 50, "each host has its own in the status");
+    assert_eq!(log.count("WARN"), 1);
+    assert_eq!(log.count("directory=\"memory\""), 1);
+    is_down.store(false, Relaxed);
+    sleep(60 * MINUTE).await;
+    assert_eq!(log.count("authority answers again"), 1);
+    assert_eq!(running.status.overview().held, 50);
+}
