@@ -10,7 +10,7 @@ use super::{
     jitter::Jitter,
 };
 use crate::{name::PolicyHost, storage::OrderFailures};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +30,13 @@ const ACCOUNT_WAIT: Duration = HOUR;
 
 /// The longest Retry-After that is believed: the longest window any public authority counts in is a week.
 const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(8 * 86_400);
+
+/// No wait that any answer leads to is longer, jitter and rounding included: a moment that lies further
+/// ahead was written by a clock that stood wrong.
+pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(9 * 24);
+
+/// The same for the pause of a whole account.
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(25);
 
 /// The longest that one answer pauses the whole account. A limit of several days is a limit of that
 /// host's name, and no tenant may cost the others their renewals. The host itself waits to the end.

@@ -18,10 +18,11 @@ pub use commands::SchedulerHandle;
 use super::{
     authority::Authority,
     books::Pause,
+    calendar,
     jitter::Jitter,
     ledger::Ledger,
     order::{Ended, Readiness, Reading, Workshop},
-    reconcile,
+    reconcile, retry,
     status::AcmeStatus,
 };
 use crate::{
@@ -46,7 +47,7 @@ use tokio::{
     task::{Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 /// The longest the scheduler goes without looking; give or take a tenth.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -102,6 +103,8 @@ pub struct Scheduler {
     /// Authorities, by number, that did not answer the last order that got as far as asking them.
     silent: HashSet<usize>,
     fitted_to: Option<u64>,
+    /// What the clock showed when it was last looked at.
+    looked_at: Timestamp,
     look_again: Option<Timestamp>,
     /// Rows that the store did not take yet, and which count instead of what it has.
     unsaved: HashMap<PolicyHost, Scheduled>,
@@ -148,6 +151,7 @@ impl Scheduler {
             leavers: Lane::new(Next::Gone),
             silent: HashSet::new(),
             fitted_to: None,
+            looked_at: Timestamp::MIN,
             look_again: None,
             unsaved: HashMap::new(),
             commands,
@@ -223,7 +227,8 @@ impl Scheduler {
                 else {
                     continue;
                 };
-                if directory == authority.directory() {
+                let is_meant = budget.full_at.duration_since(now) <= retry::LONGEST_PAUSE;
+                if directory == authority.directory() && is_meant {
                     info!(until = %budget.full_at, kind, "orders still paused");
                     let detail = "as it said before the restart".to_owned();
                     let pause = Pause { until: budget.full_at, kind: kind.to_owned(), detail };
@@ -238,6 +243,9 @@ impl Scheduler {
     async fn look(&mut self) {
         let now = self.workshop.clock.now();
         self.look_again.take_if(|at| *at <= now);
+        if !self.clock_can_be_right(now) {
+            return;
+        }
         let snapshot = self.snapshot.load_full();
         if self.fitted_to != Some(snapshot.generation()) {
             match self.reconcile(&snapshot, now).await {
@@ -251,6 +259,30 @@ impl Scheduler {
         if let Err(error) = self.fill(now).await {
             self.store_refuses(&error, now);
         }
+    }
+
+    /// Whether the clock may be gone by; one that was set back has left moments behind that are put right.
+    fn clock_can_be_right(&mut self, now: Timestamp) -> bool {
+        if let Some(until) = calendar::clock_is_behind(now) {
+            let detail = format!("the clock shows {now:.0}, nothing is ordered or dropped until it is set");
+            let pause = Pause { until, kind: "clock".to_owned(), detail };
+            if self.workshop.status.write().clock_behind.replace(pause).is_none() {
+                error!(clock = %format_args!("{now:.0}"), "clock is not set, nothing is ordered or dropped");
+            }
+            self.fitted_to = None;
+            return false;
+        }
+        if self.workshop.status.write().clock_behind.take().is_some() {
+            info!("clock is set, orders resumed");
+        }
+        if self.looked_at.duration_since(now) > calendar::CLOCK_STEP {
+            warn!(from = %format_args!("{:.0}", self.looked_at), "clock was set back, schedule put right");
+            let mut books = self.workshop.status.write();
+            books.pauses.retain(|_, pause| pause.until.duration_since(now) <= retry::LONGEST_PAUSE);
+            self.fitted_to = None;
+        }
+        self.looked_at = now;
+        true
     }
 
     fn lanes(&mut self) -> [&mut Lane; 4] {

@@ -53,3 +53,51 @@ async fn an_authority_that_does_not_answer_is_told_once_for_all_hosts() {
     assert_eq!(log.count("authority answers again"), 1);
     assert_eq!(running.status.overview().held, 50);
 }
+
+fn limited(detail: String) -> IssueError {
+    IssueError::RateLimited { retry_after: None, scope: crate::acme::authority::LimitScope::Account, detail }
+}
+
+/// The same host and store under another clock.
+fn world_at(moment: &str, storage: &Arc<MemoryStorage>, conduct: fn(&PolicyHost) -> Conduct) -> World {
+    let mut world = World::new(&["a"], conduct);
+    world.clock = Clock::simulated(moment.parse().unwrap());
+    world.storage = Arc::clone(storage);
+    world.certificates = CertificateTable::new(storage.clone(), 100);
+    world
+}
+
+// Threat 12.
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_far_ahead_left_behind_delays_no_order_once_it_is_right() {
+    let storage = Arc::new(MemoryStorage::new());
+    let ahead = world_at("2036-11-21T12:00:00Z", &storage, |_| fails(limited)).start();
+    sleep(MINUTE).await;
+    assert!(ahead.status.overview().pause.is_some());
+    ahead.stop().await;
+
+    let world = world_at("2026-11-21T12:00:00Z", &storage, |_| good());
+    let running = world.start();
+    sleep(MINUTE).await;
+    assert_eq!(running.status.overview().pause, None, "the account's pause is over");
+    sleep(70 * MINUTE).await;
+    assert!(world.serves("a").await, "the host waited as long as if it had failed just now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_ordered_or_dropped_while_the_clock_is_not_set() {
+    let storage = Arc::new(MemoryStorage::new());
+    let world = world_at("1970-01-01T00:00:30Z", &storage, |_| good());
+    let running = world.start();
+    sleep(10 * MINUTE).await;
+    assert_eq!(world.orders(["a"]), [0]);
+    let pause = running.status.overview().pause.unwrap();
+    assert_eq!(pause.kind, "clock");
+    assert!(pause.detail.contains("1970-01-01T00:"), "{pause:?}");
+    running.stop().await;
+
+    let world = world_at("2026-11-21T12:00:00Z", &storage, |_| good());
+    let running = world.start();
+    sleep(MINUTE).await;
+    assert!(world.serves("a").await && running.status.overview().pause.is_none());
+}
