@@ -9,6 +9,7 @@
 //! for an order, and one host that hangs, panics or is refused delays no other.
 
 mod commands;
+mod health;
 mod lane;
 mod outcome;
 mod placing;
@@ -18,7 +19,6 @@ pub use commands::SchedulerHandle;
 use super::{
     authority::Authority,
     books::Pause,
-    calendar,
     jitter::Jitter,
     ledger::Ledger,
     order::{Ended, Readiness, Reading, Workshop},
@@ -29,7 +29,6 @@ use crate::{
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
     config,
-    logging::chain,
     name::PolicyHost,
     snapshot::SharedSnapshot,
     storage::{Next, ScheduleStorage, Scheduled, StorageError},
@@ -45,9 +44,10 @@ use std::{
 use tokio::{
     sync::{mpsc, watch},
     task::{Id, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 /// The longest the scheduler goes without looking; give or take a tenth.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -105,6 +105,10 @@ pub struct Scheduler {
     fitted_to: Option<u64>,
     /// What the clock showed when it was last looked at.
     looked_at: Timestamp,
+    /// When the store was last asked whether it can be written.
+    probed_at: Option<Instant>,
+    /// When budgets were last cleared away.
+    cleared_at: Option<Instant>,
     look_again: Option<Timestamp>,
     /// Rows that the store did not take yet, and which count instead of what it has.
     unsaved: HashMap<PolicyHost, Scheduled>,
@@ -152,6 +156,8 @@ impl Scheduler {
             silent: HashSet::new(),
             fitted_to: None,
             looked_at: Timestamp::MIN,
+            probed_at: None,
+            cleared_at: None,
             look_again: None,
             unsaved: HashMap::new(),
             commands,
@@ -261,30 +267,6 @@ impl Scheduler {
         }
     }
 
-    /// Whether the clock may be gone by; one that was set back has left moments behind that are put right.
-    fn clock_can_be_right(&mut self, now: Timestamp) -> bool {
-        if let Some(until) = calendar::clock_is_behind(now) {
-            let detail = format!("the clock shows {now:.0}, nothing is ordered or dropped until it is set");
-            let pause = Pause { until, kind: "clock".to_owned(), detail };
-            if self.workshop.status.write().clock_behind.replace(pause).is_none() {
-                error!(clock = %format_args!("{now:.0}"), "clock is not set, nothing is ordered or dropped");
-            }
-            self.fitted_to = None;
-            return false;
-        }
-        if self.workshop.status.write().clock_behind.take().is_some() {
-            info!("clock is set, orders resumed");
-        }
-        if self.looked_at.duration_since(now) > calendar::CLOCK_STEP {
-            warn!(from = %format_args!("{:.0}", self.looked_at), "clock was set back, schedule put right");
-            let mut books = self.workshop.status.write();
-            books.pauses.retain(|_, pause| pause.until.duration_since(now) <= retry::LONGEST_PAUSE);
-            self.fitted_to = None;
-        }
-        self.looked_at = now;
-        true
-    }
-
     fn lanes(&mut self) -> [&mut Lane; 4] {
         [&mut self.renewals, &mut self.newcomers, &mut self.asks, &mut self.leavers]
     }
@@ -306,10 +288,10 @@ impl Scheduler {
         wakes.into_iter().for_each(|at| self.look_again_at(at));
 
         let waiting = self.lanes().into_iter().any(|lane| !lane.queue.is_empty());
-        let troubled = self.workshop.status.read().storage_trouble.is_some();
-        if !(waiting || troubled) || !self.store_takes_writes(now).await {
+        if !(waiting || self.is_time_to_probe()) || !self.store_takes_writes(now).await {
             return Ok(());
         }
+        self.clear_budgets(now).await?;
         self.forget_leavers().await?;
         self.place_asks(now);
         self.place_orders(now).await
@@ -365,35 +347,6 @@ impl Scheduler {
             debug!(%host, "certificate dropped");
         }
         Ok(())
-    }
-
-    /// Asks before orders are placed: a certificate that cannot be stored is better not ordered.
-    async fn store_takes_writes(&mut self, now: Timestamp) -> bool {
-        match self.workshop.storage.check_writable().await {
-            Ok(()) => {
-                if self.workshop.status.write().storage_trouble.take().is_some() {
-                    info!("store can be used again, orders resumed");
-                }
-                true
-            }
-            Err(error) => {
-                self.store_refuses(&error, now);
-                false
-            }
-        }
-    }
-
-    fn store_refuses(&mut self, error: &StorageError, now: Timestamp) {
-        self.store_failed(error);
-        self.look_again_at(after(now, PERIOD));
-    }
-
-    /// Told once; the status says it until the store is well.
-    fn store_failed(&self, error: &StorageError) {
-        let error = chain(error).to_string();
-        if self.workshop.status.write().storage_trouble.replace(error.clone()).is_none() {
-            error!(error, "store cannot be used, no orders are placed");
-        }
     }
 
     fn look_again_at(&mut self, at: Timestamp) {

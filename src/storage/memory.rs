@@ -14,7 +14,7 @@ use crate::{
 use jiff::Timestamp;
 use rows::Rows;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt, io,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -221,6 +221,14 @@ impl ScheduleStorage for MemoryStorage {
         let kept = self.read()?;
         let known = |key: &String| Some(Budget { key: key.clone(), full_at: *kept.budgets.get(key)? });
         Ok(keys.iter().filter_map(known).collect())
+    }
+
+    async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {
+        let mut kept = self.write()?;
+        let full = kept.budgets.iter().filter(|(_, at)| **at <= full_since).take(limit);
+        let full: HashSet<String> = full.map(|(key, _)| key.clone()).collect();
+        kept.budgets.retain(|key, _| !full.contains(key));
+        Ok(full.len())
     }
 
     async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError> {

@@ -107,6 +107,15 @@ impl ScheduleStorage for SqliteStorage {
         within(READ, work).await.map_err(read_error)
     }
 
+    async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {
+        let query = sqlx::query(
+            "DELETE FROM budgets WHERE key IN (SELECT key FROM budgets WHERE full_at <= ? LIMIT ?)",
+        );
+        let query = query.bind(full_since.as_millisecond()).bind(count(limit));
+        let done = within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
+        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    }
+
     async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError> {
         let pools = self.readers().await;
         let query = sqlx::query_as(

@@ -101,3 +101,27 @@ async fn nothing_is_ordered_or_dropped_while_the_clock_is_not_set() {
     sleep(MINUTE).await;
     assert!(world.serves("a").await && running.status.overview().pause.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_written_shows_within_a_period_though_nothing_is_due() {
+    let world = World::new(&["a"], |_| good());
+    let running = world.start();
+    sleep(60 * MINUTE).await;
+    world.storage.refuse_writes(true);
+    sleep(PERIOD * 12 / 10).await;
+    assert!(running.status.overview().storage_trouble.is_some());
+    world.storage.refuse_writes(false);
+    sleep(PERIOD * 12 / 10).await;
+    assert_eq!(running.status.overview().storage_trouble, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn budgets_that_are_full_again_are_cleared_away() {
+    let world = World::new(&["a"], |_| good());
+    let _running = world.start();
+    sleep(MINUTE).await;
+    let kept = async || world.storage.budgets_with("", Timestamp::UNIX_EPOCH).await.unwrap().len();
+    assert!(kept().await >= 3, "of the account, the domain and the host");
+    sleep(9 * DAY).await;
+    assert_eq!(kept().await, 0);
+}
