@@ -222,6 +222,12 @@ pub fn hurry(row: &mut Scheduled, now: Timestamp) {
     place(row, now);
 }
 
+/// What was held turned out to be unusable: a first certificate is due, as soon as its failures allow.
+pub fn lost(row: &mut Scheduled, now: Timestamp) {
+    (row.held, row.authority, row.renewal) = (None, None, Renewal::default());
+    place(row, now);
+}
+
 /// The host left the configuration: its certificate is kept until it ends, for a mistaken edit must not
 /// cost an order; its failures until their retry time, for leaving and coming back is no way around.
 pub fn gone(row: &Scheduled, now: Timestamp) -> Option<Scheduled> {

@@ -272,6 +272,7 @@ impl Scheduler {
     }
 
     async fn fill(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        self.replace_unusable(now).await?;
         if !self.unsaved.is_empty() && self.store_takes_writes(now).await {
             self.save_again().await?;
         }

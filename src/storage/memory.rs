@@ -6,6 +6,7 @@ mod rows;
 
 use super::{
     Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
+    unusable::Unusable,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
@@ -31,6 +32,7 @@ pub struct MemoryStorage {
     refuses_reads: AtomicBool,
     certificate_reads: AtomicU64,
     writes: AtomicU64,
+    unusable: Unusable,
 }
 
 #[derive(Default)]
@@ -97,6 +99,10 @@ impl CertificateSource for MemoryStorage {
         self.certificate_reads.fetch_add(1, Relaxed);
         let kept = self.read().map_err(|error| SourceError(error.into()))?;
         Ok(kept.certificates.get(host).cloned())
+    }
+
+    fn note_unusable(&self, host: &PolicyHost) {
+        self.unusable.note(host);
     }
 }
 
@@ -221,6 +227,10 @@ impl ScheduleStorage for MemoryStorage {
         let kept = self.read()?;
         let known = |key: &String| Some(Budget { key: key.clone(), full_at: *kept.budgets.get(key)? });
         Ok(keys.iter().filter_map(known).collect())
+    }
+
+    fn take_unusable(&self) -> Vec<PolicyHost> {
+        self.unusable.take()
     }
 
     async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {

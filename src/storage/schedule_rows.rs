@@ -107,6 +107,10 @@ impl ScheduleStorage for SqliteStorage {
         within(READ, work).await.map_err(read_error)
     }
 
+    fn take_unusable(&self) -> Vec<PolicyHost> {
+        self.unusable.take()
+    }
+
     async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {
         let query = sqlx::query(
             "DELETE FROM budgets WHERE key IN (SELECT key FROM budgets WHERE full_at <= ? LIMIT ?)",

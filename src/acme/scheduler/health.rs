@@ -1,10 +1,10 @@
 //! Whether the clock and the store can be relied on, and what is said when they cannot.
 
-use super::{PERIOD, Scheduler, after};
+use super::{Lane, PERIOD, Scheduler, after};
 use crate::{
     acme::{books::Pause, calendar, retry},
     logging::chain,
-    storage::StorageError,
+    storage::{Next, StorageError},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -71,6 +71,25 @@ impl Scheduler {
         if self.workshop.status.write().storage_trouble.replace(error.clone()).is_none() {
             error!(error, "store cannot be used, no orders are placed");
         }
+    }
+
+    /// Puts hosts whose certificate cannot be read back on the schedule as new ones. That handshakes find
+    /// them orders nothing by itself: only hosts of the schedule count, and budgets hold (threat 1).
+    pub(super) async fn replace_unusable(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        for host in self.workshop.storage.take_unusable() {
+            if self.is_busy(&host) {
+                continue;
+            }
+            let row = self.workshop.storage.scheduled(&host).await?;
+            let Some(mut row) = row.filter(|row| row.held.is_some() && row.next != Next::Gone) else {
+                continue;
+            };
+            calendar::lost(&mut row, now);
+            warn!(%host, "certificate held cannot be used, another is due");
+            self.lanes().into_iter().for_each(Lane::empty);
+            self.put(row, now);
+        }
+        Ok(())
     }
 
     /// Whether the store was not asked for a period: a full disk shows before something is due.

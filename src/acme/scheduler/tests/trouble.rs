@@ -125,3 +125,22 @@ async fn budgets_that_are_full_again_are_cleared_away() {
     sleep(9 * DAY).await;
     assert_eq!(kept().await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_held_certificate_that_cannot_be_served_is_ordered_anew_once() {
+    let world = World::new(&["a", "b"], |_| good());
+    let running = world.start();
+    sleep(60 * MINUTE).await;
+    let row = world.storage.scheduled(&host("a")).await.unwrap().unwrap();
+    let held = async |name| world.storage.certificate(&host(name)).await.unwrap().unwrap();
+    let (mut mixed, other) = (held("a").await, held("b").await);
+    mixed.key = other.key;
+    world.storage.save_issued(&mixed, &row).await.unwrap();
+    world.certificates.forget(&host("a"));
+    assert!(world.certificates.get(&host("a")).await.is_err(), "a handshake that is refused");
+    sleep(2 * PERIOD).await;
+    assert!(world.serves("a").await);
+    sleep(60 * MINUTE).await;
+    assert_eq!(world.orders(["a", "b"]), [2, 1]);
+    assert_eq!(running.status.overview().held, 2);
+}
