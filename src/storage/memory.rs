@@ -220,6 +220,7 @@ impl ScheduleStorage for MemoryStorage {
         let mut kept = self.write()?;
         kept.certificates.insert(certificate.host.clone(), certificate.clone());
         kept.schedule.save(row);
+        self.unusable.forget(&row.host);
         Ok(())
     }
 

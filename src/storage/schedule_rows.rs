@@ -90,7 +90,9 @@ impl ScheduleStorage for SqliteStorage {
             keep(change.on(), row).await?;
             change.commit().await
         };
-        within(WRITE, work).await.map_err(write_error)
+        within(WRITE, work).await.map_err(write_error)?;
+        self.unusable.forget(&row.host);
+        Ok(())
     }
 
     async fn budgets(&self, keys: &[String]) -> Result<Vec<Budget>, StorageError> {

@@ -24,6 +24,11 @@ impl Unusable {
         }
     }
 
+    /// Another certificate was kept for `host`.
+    pub fn forget(&self, host: &PolicyHost) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+    }
+
     pub fn take(&self) -> Vec<PolicyHost> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }

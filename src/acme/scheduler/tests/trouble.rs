@@ -1,6 +1,7 @@
 //! What is said and done while something around us is unwell: the authority, the store, the clock.
 
 use super::*;
+use crate::storage::Renewal;
 use std::{io, sync::atomic::AtomicBool, sync::atomic::Ordering::Relaxed};
 
 #[derive(Clone, Default)]
@@ -143,4 +144,32 @@ async fn a_held_certificate_that_cannot_be_served_is_ordered_anew_once() {
     sleep(60 * MINUTE).await;
     assert_eq!(world.orders(["a", "b"]), [2, 1]);
     assert_eq!(running.status.overview().held, 2);
+}
+
+// Threat 12: the fleet simulation never gets there, for its account allows less than a twentieth.
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_is_due_at_one_moment_is_renewed_a_twentieth_an_hour() {
+    let names: Vec<String> = (0..400).map(|n| format!("d{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = World::new(&names, |_| good());
+    let now = world.clock.now();
+    let day = |n| now.saturating_add(n * DAY).unwrap();
+    let rows = names.iter().map(|name| Scheduled {
+        next: Next::Renew,
+        held: Some(crate::certificate::Validity { not_before: now, not_after: day(90) }),
+        authority: Some("memory".to_owned()),
+        // As the authority suggests, so no budget of the account stands in between.
+        renewal: Renewal { window: Some((now, day(10))), at: Some(now), ..Renewal::default() },
+        ..Scheduled::newcomer(host(name), "meadow", now)
+    });
+    world.storage.save_schedule(&rows.collect::<Vec<_>>(), &[]).await.unwrap();
+    let _running = world.start();
+    let mut before = 0;
+    for hour in 1..=45 {
+        sleep(60 * MINUTE).await;
+        let renewed = world.ordered.lock().unwrap().len();
+        assert!(renewed - before <= names.len() / 20, "{} in hour {hour}", renewed - before);
+        before = renewed;
+    }
+    assert_eq!(before, names.len());
 }
