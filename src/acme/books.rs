@@ -26,6 +26,8 @@ pub struct Books {
     /// What holds back a whole account, by the authority's number. Kept after its end until one order
     /// shows that it is over.
     pub pauses: HashMap<usize, Pause>,
+    /// The clock is certainly wrong: until when it must be set to go on.
+    pub clock_behind: Option<Pause>,
     /// Why the store cannot be used at the moment.
     pub storage_trouble: Option<String>,
 }
@@ -64,7 +66,7 @@ fn moment(second: u32) -> Timestamp {
 pub struct Pause {
     /// Until when; the first order afterwards goes alone, to see whether it is over.
     pub until: Timestamp,
-    /// `rate_limited` or `account`.
+    /// `rate_limited` or `account`; `clock` when that is certainly wrong.
     pub kind: String,
     /// What the authority said.
     pub detail: String,

@@ -4,10 +4,17 @@
 //! the store, needs no timer, and goes on filling while we are stopped.
 
 use crate::{config::Allowance, name::PolicyHost};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::time::Duration;
 
+/// No authority counts in a longer period, so no operator has reason to.
+const PERIOD_LONGEST: Duration = Duration::from_secs(8 * 86_400);
+
 /// Takes one out of a bucket that is full at `full_at` (`None`: now). Returns when it is full then.
+///
+/// No bucket is more than its period from being full. One that says so was kept for a longer period and
+/// counts as just emptied; past the longest period that authorities count in, a clock that was far ahead
+/// wrote it, and it counts as full.
 ///
 /// # Errors
 ///
@@ -17,7 +24,7 @@ pub fn take(
     full_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Timestamp, Timestamp> {
-    let taken = after(full_at.map_or(now, |at| at.max(now)), interval(allowance));
+    let taken = after(now, missing(allowance, full_at, now) + interval(allowance));
     let there = before(taken, allowance.period);
     if there <= now { Ok(taken) } else { Err(there) }
 }
@@ -29,10 +36,18 @@ pub fn give_back(allowance: Allowance, full_at: Timestamp) -> Timestamp {
 
 /// How many are left at `now`.
 pub fn left(allowance: Allowance, full_at: Option<Timestamp>, now: Timestamp) -> u32 {
-    let missing = full_at.map_or(SignedDuration::ZERO, |at| at.duration_since(now).max(SignedDuration::ZERO));
-    let there = allowance.period.as_secs_f64() - missing.as_secs_f64();
+    let there = allowance.period.as_secs_f64() - missing(allowance, full_at, now).as_secs_f64();
     // A share of a millisecond makes no difference.
     (there / interval(allowance).as_secs_f64() + 1e-4).max(0.0) as u32
+}
+
+/// How long the bucket takes to be full.
+fn missing(allowance: Allowance, full_at: Option<Timestamp>, now: Timestamp) -> Duration {
+    let missing = full_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok()).unwrap_or_default();
+    match missing > allowance.period.max(PERIOD_LONGEST) {
+        true => Duration::ZERO,
+        false => missing.min(allowance.period),
+    }
 }
 
 fn interval(allowance: Allowance) -> Duration {
@@ -145,6 +160,17 @@ mod tests {
         drain(&mut bucket, 0);
         let lowered = Allowance { amount: 10, period: Duration::from_secs(3600) };
         assert!(take(lowered, bucket, at(60)).is_err());
+    }
+
+    // Threat 12.
+    #[test]
+    fn a_bucket_emptied_while_the_clock_was_ahead_holds_nobody_back() {
+        let ahead = Some(at(10 * 365 * 86_400));
+        assert_eq!(left(THREE_HOURS, ahead, at(0)), 250);
+        assert!(take(THREE_HOURS, ahead, at(0)).is_ok());
+        // By less than a week: as one that was just emptied.
+        let there = take(THREE_HOURS, Some(at(5 * 86_400)), at(0)).unwrap_err();
+        assert_eq!(there, at(0) + Duration::from_millis(43_200));
     }
 
     #[test]

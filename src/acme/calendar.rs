@@ -5,6 +5,7 @@
 
 use super::{
     authority::{IssueError, LimitScope, RenewalInfo},
+    internal::InternalAuthority,
     jitter::{Jitter, fingerprint},
     renewal::{self, renew_at, renew_at_after_issue, urgent_at},
     retry,
@@ -28,6 +29,20 @@ pub const TROUBLE_LONGEST: SignedDuration = SignedDuration::from_hours(1);
 /// A host that does not point at us for this long is tried once a week instead of once a day.
 const ASTRAY_LONG: SignedDuration = SignedDuration::from_hours(14 * 24);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// How far a stored moment may lie ahead of where it can be: clocks are corrected by seconds all the time.
+pub const CLOCK_STEP: SignedDuration = SignedDuration::from_mins(5);
+
+/// The month of RFC 9773, which is spoken here (seconds since 1970): a clock that shows less is not set.
+const NOT_BEFORE: i64 = 1_748_736_000;
+
+/// The moment before which nothing is ordered, renewed or dropped, when `now` lies before it (threat 12).
+///
+/// Only what is certain counts: certificates that begin later than `now` could have been signed by an
+/// authority that shares our clock, and a floor learnt from them could hold everybody back for years.
+pub fn clock_is_behind(now: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_second(NOT_BEFORE).ok().filter(|floor| now < *floor)
+}
 
 /// A certificate younger than this was issued by us just now; about older ones the authority is asked
 /// when their turn comes, so that a fleet is not asked about at once.
@@ -79,13 +94,13 @@ pub fn failed(row: &mut Scheduled, error: &IssueError, authorities: u32, setting
     if matches!(error, IssueError::NotReady { .. }) {
         let since = *row.astray_since.get_or_insert(now);
         if now.duration_since(since) > ASTRAY_LONG {
-            failures.retry_at = failures.retry_at.max(after(now, jitter.around(WEEK)));
+            failures.retry_at = failures.retry_at.max(retry::whole_second(after(now, jitter.around(WEEK))));
         }
     }
     if authorities > 1 && turns_away(row, error, now) {
         row.detour = (row.detour + 1) % authorities;
         (row.trouble, row.trouble_since) = (0, None);
-        failures.retry_at = after(now, jitter.around(Duration::from_secs(60)));
+        failures.retry_at = retry::whole_second(after(now, jitter.around(Duration::from_secs(60))));
     }
     row.failures = Some(failures);
     place(row, now);
@@ -207,6 +222,12 @@ pub fn hurry(row: &mut Scheduled, now: Timestamp) {
     place(row, now);
 }
 
+/// What was held turned out to be unusable: a first certificate is due, as soon as its failures allow.
+pub fn lost(row: &mut Scheduled, now: Timestamp) {
+    (row.held, row.authority, row.renewal) = (None, None, Renewal::default());
+    place(row, now);
+}
+
 /// The host left the configuration: its certificate is kept until it ends, for a mistaken edit must not
 /// cost an order; its failures until their retry time, for leaving and coming back is no way around.
 pub fn gone(row: &Scheduled, now: Timestamp) -> Option<Scheduled> {
@@ -216,6 +237,64 @@ pub fn gone(row: &Scheduled, now: Timestamp) -> Option<Scheduled> {
     let waiting_until = row.failures.as_ref().map(|failures| failures.retry_at);
     let next_at = row.held.map(|held| held.not_after).or(waiting_until).unwrap_or(now);
     Some(Scheduled { next: Next::Gone, next_at, ..row.clone() })
+}
+
+/// The row without moments that its own rules cannot have put where they are, when there are any: they
+/// were written while the clock was far ahead, and must not hold the host back now that it is right
+/// (threat 12).
+///
+/// A failure that has yet to happen counts as having happened now, and keeps its wait; a question to the
+/// authority is put off by half a day at the most, a renewal up to where any answer could put it.
+pub fn healed(row: &Scheduled, now: Timestamp) -> Option<Scheduled> {
+    let lies_ahead = |moment: Timestamp| moment.duration_since(now) > CLOCK_STEP;
+    let mut healed = row.clone();
+    if let Some(failures) = &mut healed.failures {
+        if lies_ahead(failures.last_at) {
+            let wait = failures.retry_at.duration_since(failures.last_at);
+            failures.last_at = now;
+            failures.retry_at = now.saturating_add(wait).unwrap_or(now);
+        }
+        if failures.retry_at.duration_since(now) > retry::LONGEST_WAIT {
+            failures.retry_at = now;
+        }
+    }
+    for moment in [&mut healed.astray_since, &mut healed.trouble_since, &mut healed.placed_at] {
+        *moment = moment.map(|moment| if lies_ahead(moment) { now } else { moment });
+    }
+    let half_a_day = after(now, renewal::HALF_A_DAY);
+    if healed.renewal.asked_at.is_some_and(lies_ahead)
+        || healed.renewal.ask_at.is_some_and(|at| at.duration_since(half_a_day) > CLOCK_STEP)
+    {
+        let wait = Jitter::of(&row.host, now).of_length(renewal::HALF_A_DAY);
+        healed.renewal.asked_at = None;
+        healed.renewal.ask_at = row.renewal.ask_at.map(|_| after(now, wait));
+    }
+    if let Some(held) = healed.held {
+        let latest = urgent_at(renew_at(held, Jitter::EARLIEST), held.not_after).max(renew_at_after_issue(
+            held,
+            Jitter::EARLIEST,
+            now,
+        ));
+        // What we signed ourselves by a clock that was ahead, senders do not accept yet.
+        let is_ours = row.authority.as_deref() == Some(InternalAuthority::DIRECTORY);
+        let begins_later = is_ours && lies_ahead(held.not_before);
+        if healed.renewal.at.is_some_and(|at| lies_ahead(at) && (begins_later || at > latest)) {
+            healed.renewal.at = Some(now);
+            healed.renewal.window = None;
+        }
+    }
+    if healed == *row {
+        return None;
+    }
+    match (row.next, &healed.failures) {
+        (Next::Parked, _) => {}
+        (Next::Gone, failures) if row.held.is_none() => {
+            healed.next_at = failures.as_ref().map_or(now, |failures| failures.retry_at);
+        }
+        (Next::Gone, _) => {}
+        _ => place(&mut healed, now),
+    }
+    Some(healed)
 }
 
 /// Whether a renewal should not wait for the others: half of the time it has is gone, or the authority

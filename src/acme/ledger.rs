@@ -7,6 +7,7 @@ use super::{
     authority::{IssueError, LimitScope},
     budget::{self, Keys, RENEWALS},
     calendar::{is_exempt, is_pressing},
+    retry,
 };
 use crate::{
     config::{Allowance, Budgets},
@@ -71,7 +72,9 @@ impl Ledger {
         names.push(keys.domain_pause());
         let kept = self.storage.budgets(&names).await?;
         let of = |key: &str| kept.iter().find(|budget| budget.key == key).map(|budget| budget.full_at);
-        let mut until = of(&keys.domain_pause()).filter(|until| *until > now);
+        // One that no authority could have asked for was written while the clock was far ahead.
+        let is_meant = |until: &Timestamp| *until > now && until.duration_since(now) <= retry::LONGEST_WAIT;
+        let mut until = of(&keys.domain_pause()).filter(is_meant);
         let mut changed = Vec::new();
         for (key, allowance) in bills {
             match budget::take(allowance, of(&key), now) {

@@ -159,7 +159,10 @@ impl Workshop {
 
     /// The identifier of the certificate that is held; none when it has none, or cannot be read.
     async fn id(&self, host: &PolicyHost) -> Option<CertificateId> {
-        let certificate = self.storage.certificate(host).await.ok().flatten()?;
+        let Some(certificate) = self.storage.certificate(host).await.ok()? else {
+            self.storage.note_unusable(host);
+            return None;
+        };
         (self.reading.id)(&certificate)
     }
 

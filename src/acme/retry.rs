@@ -10,7 +10,7 @@ use super::{
     jitter::Jitter,
 };
 use crate::{name::PolicyHost, storage::OrderFailures};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +30,13 @@ const ACCOUNT_WAIT: Duration = HOUR;
 
 /// The longest Retry-After that is believed: the longest window any public authority counts in is a week.
 const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(8 * 86_400);
+
+/// No wait that any answer leads to is longer, jitter and rounding included: a moment that lies further
+/// ahead was written by a clock that stood wrong.
+pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(9 * 24);
+
+/// The same for the pause of a whole account.
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(25);
 
 /// The longest that one answer pauses the whole account. A limit of several days is a limit of that
 /// host's name, and no tenant may cost the others their renewals. The host itself waits to the end.
@@ -75,7 +82,7 @@ pub fn next(
         host: host.clone(),
         attempts,
         last_at: now,
-        retry_at: after(now, wait),
+        retry_at: whole_second(after(now, wait)),
         kind: kind.to_owned(),
         detail: bounded(detail),
     }
@@ -131,6 +138,12 @@ fn last_wait(previous: Option<&OrderFailures>) -> Duration {
         },
         None => Duration::ZERO,
     }
+}
+
+/// Rounded up, as the store keeps it: what is shown is what is kept.
+pub fn whole_second(moment: Timestamp) -> Timestamp {
+    let begun = i64::from(moment.subsec_nanosecond() > 0);
+    Timestamp::from_second(moment.as_second() + begun).unwrap_or(Timestamp::MAX)
 }
 
 fn after(moment: Timestamp, length: Duration) -> Timestamp {
@@ -264,6 +277,17 @@ mod tests {
         );
         let failures = next(&host(), None, &limited(None), start(), Jitter::NONE);
         assert_eq!(failures.attempts, 0);
+    }
+
+    #[test]
+    fn retry_times_are_whole_seconds() {
+        let now = after(start(), Duration::from_millis(250));
+        for error in [not_validated(), unreachable(), refused(), limited(Some(7200)), account()] {
+            let failures = next(&host(), None, &error, now, Jitter::of(&host(), now));
+            assert_eq!(failures.retry_at.subsec_nanosecond(), 0, "{error}");
+            assert!(failures.retry_at > now);
+        }
+        assert_eq!(whole_second(now), after(start(), Duration::from_secs(1)), "never sooner");
     }
 
     #[test]

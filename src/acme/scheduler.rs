@@ -9,6 +9,7 @@
 //! for an order, and one host that hangs, panics or is refused delays no other.
 
 mod commands;
+mod health;
 mod lane;
 mod outcome;
 mod placing;
@@ -21,14 +22,13 @@ use super::{
     jitter::Jitter,
     ledger::Ledger,
     order::{Ended, Readiness, Reading, Workshop},
-    reconcile,
+    reconcile, retry,
     status::AcmeStatus,
 };
 use crate::{
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
     config,
-    logging::chain,
     name::PolicyHost,
     snapshot::SharedSnapshot,
     storage::{Next, ScheduleStorage, Scheduled, StorageError},
@@ -36,10 +36,15 @@ use crate::{
 use commands::Command;
 use jiff::Timestamp;
 use lane::Lane;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::{Id, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -95,7 +100,15 @@ pub struct Scheduler {
     newcomers: Lane,
     asks: Lane,
     leavers: Lane,
+    /// Authorities, by number, that did not answer the last order that got as far as asking them.
+    silent: HashSet<usize>,
     fitted_to: Option<u64>,
+    /// What the clock showed when it was last looked at.
+    looked_at: Timestamp,
+    /// When the store was last asked whether it can be written.
+    probed_at: Option<Instant>,
+    /// When budgets were last cleared away.
+    cleared_at: Option<Instant>,
     look_again: Option<Timestamp>,
     /// Rows that the store did not take yet, and which count instead of what it has.
     unsaved: HashMap<PolicyHost, Scheduled>,
@@ -140,7 +153,11 @@ impl Scheduler {
             newcomers: Lane::new(Next::First),
             asks: Lane::new(Next::Ask),
             leavers: Lane::new(Next::Gone),
+            silent: HashSet::new(),
             fitted_to: None,
+            looked_at: Timestamp::MIN,
+            probed_at: None,
+            cleared_at: None,
             look_again: None,
             unsaved: HashMap::new(),
             commands,
@@ -216,7 +233,8 @@ impl Scheduler {
                 else {
                     continue;
                 };
-                if directory == authority.directory() {
+                let is_meant = budget.full_at.duration_since(now) <= retry::LONGEST_PAUSE;
+                if directory == authority.directory() && is_meant {
                     info!(until = %budget.full_at, kind, "orders still paused");
                     let detail = "as it said before the restart".to_owned();
                     let pause = Pause { until: budget.full_at, kind: kind.to_owned(), detail };
@@ -231,6 +249,9 @@ impl Scheduler {
     async fn look(&mut self) {
         let now = self.workshop.clock.now();
         self.look_again.take_if(|at| *at <= now);
+        if !self.clock_can_be_right(now) {
+            return;
+        }
         let snapshot = self.snapshot.load_full();
         if self.fitted_to != Some(snapshot.generation()) {
             match self.reconcile(&snapshot, now).await {
@@ -251,6 +272,7 @@ impl Scheduler {
     }
 
     async fn fill(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        self.replace_unusable(now).await?;
         if !self.unsaved.is_empty() && self.store_takes_writes(now).await {
             self.save_again().await?;
         }
@@ -267,10 +289,10 @@ impl Scheduler {
         wakes.into_iter().for_each(|at| self.look_again_at(at));
 
         let waiting = self.lanes().into_iter().any(|lane| !lane.queue.is_empty());
-        let troubled = self.workshop.status.read().storage_trouble.is_some();
-        if !(waiting || troubled) || !self.store_takes_writes(now).await {
+        if !(waiting || self.is_time_to_probe()) || !self.store_takes_writes(now).await {
             return Ok(());
         }
+        self.clear_budgets(now).await?;
         self.forget_leavers().await?;
         self.place_asks(now);
         self.place_orders(now).await
@@ -326,35 +348,6 @@ impl Scheduler {
             debug!(%host, "certificate dropped");
         }
         Ok(())
-    }
-
-    /// Asks before orders are placed: a certificate that cannot be stored is better not ordered.
-    async fn store_takes_writes(&mut self, now: Timestamp) -> bool {
-        match self.workshop.storage.check_writable().await {
-            Ok(()) => {
-                if self.workshop.status.write().storage_trouble.take().is_some() {
-                    info!("store can be used again, orders resumed");
-                }
-                true
-            }
-            Err(error) => {
-                self.store_refuses(&error, now);
-                false
-            }
-        }
-    }
-
-    fn store_refuses(&mut self, error: &StorageError, now: Timestamp) {
-        self.store_failed(error);
-        self.look_again_at(after(now, PERIOD));
-    }
-
-    /// Told once; the status says it until the store is well.
-    fn store_failed(&self, error: &StorageError) {
-        let error = chain(error).to_string();
-        if self.workshop.status.write().storage_trouble.replace(error.clone()).is_none() {
-            error!(error, "store cannot be used, no orders are placed");
-        }
     }
 
     fn look_again_at(&mut self, at: Timestamp) {

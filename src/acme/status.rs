@@ -67,7 +67,9 @@ impl AcmeStatus {
             failing: books.failures.len(),
             in_flight: books.in_flight.len(),
             unsaved: books.unsaved.len(),
-            pause: books.pauses.values().max_by_key(|pause| pause.until).cloned(),
+            pause: (books.clock_behind.as_ref())
+                .or_else(|| books.pauses.values().max_by_key(|pause| pause.until))
+                .cloned(),
             storage_trouble: books.storage_trouble.clone(),
         }
     }

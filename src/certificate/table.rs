@@ -23,6 +23,9 @@ pub trait CertificateSource: Send + Sync {
     ///
     /// [`SourceError`] when the store cannot say.
     async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, SourceError>;
+
+    /// Takes note that what is held for `host` cannot be served, so that another is ordered.
+    fn note_unusable(&self, _host: &PolicyHost) {}
 }
 
 /// The store could not be read.
@@ -59,7 +62,10 @@ impl CertificateTable {
         self.parsed
             .get_or_insert_async(host, async {
                 match self.source.certificate(host).await? {
-                    Some(certificate) => self.shared(certificate.certified_key_of_kept()).map(Some),
+                    Some(certificate) => {
+                        let parsed = self.shared(certificate.certified_key_of_kept());
+                        parsed.inspect_err(|_| self.source.note_unusable(host)).map(Some)
+                    }
                     None => Ok(None),
                 }
             })

@@ -216,6 +216,11 @@ async fn one_row_that_is_not_understood_does_not_hide_the_others() {
     assert_eq!(sorted_held(&store).await.len(), 1);
     assert!(store.certificate(&host(1)).await.is_err());
     assert!(store.certificate(&host(2)).await.unwrap().is_some());
+    assert_eq!(store.take_unusable(), [host(1)], "the scheduler is told");
+    assert_eq!(store.take_unusable(), [], "once");
+    assert!(store.certificate(&host(1)).await.is_err());
+    store.save_certificate(&certificate(1, 2)).await.unwrap();
+    assert_eq!(store.take_unusable(), [], "another is kept");
 }
 
 /// Whether any file of the store has these octets.

@@ -6,6 +6,7 @@ mod rows;
 
 use super::{
     Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
+    unusable::Unusable,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
@@ -14,7 +15,7 @@ use crate::{
 use jiff::Timestamp;
 use rows::Rows;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt, io,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -31,6 +32,7 @@ pub struct MemoryStorage {
     refuses_reads: AtomicBool,
     certificate_reads: AtomicU64,
     writes: AtomicU64,
+    unusable: Unusable,
 }
 
 #[derive(Default)]
@@ -97,6 +99,10 @@ impl CertificateSource for MemoryStorage {
         self.certificate_reads.fetch_add(1, Relaxed);
         let kept = self.read().map_err(|error| SourceError(error.into()))?;
         Ok(kept.certificates.get(host).cloned())
+    }
+
+    fn note_unusable(&self, host: &PolicyHost) {
+        self.unusable.note(host);
     }
 }
 
@@ -214,6 +220,7 @@ impl ScheduleStorage for MemoryStorage {
         let mut kept = self.write()?;
         kept.certificates.insert(certificate.host.clone(), certificate.clone());
         kept.schedule.save(row);
+        self.unusable.forget(&row.host);
         Ok(())
     }
 
@@ -221,6 +228,18 @@ impl ScheduleStorage for MemoryStorage {
         let kept = self.read()?;
         let known = |key: &String| Some(Budget { key: key.clone(), full_at: *kept.budgets.get(key)? });
         Ok(keys.iter().filter_map(known).collect())
+    }
+
+    fn take_unusable(&self) -> Vec<PolicyHost> {
+        self.unusable.take()
+    }
+
+    async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {
+        let mut kept = self.write()?;
+        let full = kept.budgets.iter().filter(|(_, at)| **at <= full_since).take(limit);
+        let full: HashSet<String> = full.map(|(key, _)| key.clone()).collect();
+        kept.budgets.retain(|key, _| !full.contains(key));
+        Ok(full.len())
     }
 
     async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError> {

@@ -14,6 +14,7 @@ mod schedule_rows;
 mod seal;
 mod served;
 mod sqlite;
+mod unusable;
 
 #[cfg(test)]
 mod contract;

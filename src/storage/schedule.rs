@@ -42,6 +42,13 @@ pub trait ScheduleStorage: Storage {
     /// What is kept of the budgets `keys`; those without an entry are full.
     async fn budgets(&self, keys: &[String]) -> Result<Vec<Budget>, StorageError>;
 
+    /// Hosts whose certificate turned out to be unusable since this was last asked: damaged, sealed with
+    /// a lost key, or mixed up. What the store as a whole cannot read is not among them.
+    fn take_unusable(&self) -> Vec<PolicyHost>;
+
+    /// Forgets up to `limit` budgets that were full at `full_since`, and says how many there were.
+    async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError>;
+
     /// Every budget whose key begins with `prefix` and that is not full at `now`.
     async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError>;
 }

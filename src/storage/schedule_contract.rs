@@ -96,6 +96,11 @@ async fn budgets_are_kept_by_key(store: &dyn ScheduleStorage) {
     assert_eq!(store.budgets(&keys).await.unwrap(), [budget("account", 9), budget("domain x", 5)]);
     assert_eq!(store.budgets_with("domain ", at(0)).await.unwrap(), [budget("domain x", 5)]);
     assert_eq!(store.budgets_with("domain ", at(5)).await.unwrap(), []);
+    assert_eq!(store.remove_budgets(at(4), 10).await.unwrap(), 0);
+    assert_eq!(store.remove_budgets(at(9), 1).await.unwrap(), 1, "no more than asked for");
+    store.save_schedule(&[], &[budget("account", 9), budget("domain x", 5)]).await.unwrap();
+    assert_eq!(store.remove_budgets(at(5), 10).await.unwrap(), 1);
+    assert_eq!(store.budgets(&keys).await.unwrap(), [budget("account", 9)]);
 }
 
 async fn keep_the_contract(store: &dyn ScheduleStorage) {

@@ -91,7 +91,9 @@ impl ScheduleStorage for SqliteStorage {
             keep(change.on(), row).await?;
             change.commit().await
         };
-        within(WRITE, work).await.map_err(write_error)
+        within(WRITE, work).await.map_err(write_error)?;
+        self.unusable.forget(&row.host);
+        Ok(())
     }
 
     async fn budgets(&self, keys: &[String]) -> Result<Vec<Budget>, StorageError> {
@@ -106,6 +108,19 @@ impl ScheduleStorage for SqliteStorage {
             Ok(budgets)
         };
         within(READ, work).await.map_err(read_error)
+    }
+
+    fn take_unusable(&self) -> Vec<PolicyHost> {
+        self.unusable.take()
+    }
+
+    async fn remove_budgets(&self, full_since: Timestamp, limit: usize) -> Result<usize, StorageError> {
+        let query = sqlx::query(
+            "DELETE FROM budgets WHERE key IN (SELECT key FROM budgets WHERE full_at <= ? LIMIT ?)",
+        );
+        let query = query.bind(full_since.as_millisecond()).bind(count(limit));
+        let done = within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
+        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
     }
 
     async fn budgets_with(&self, prefix: &str, now: Timestamp) -> Result<Vec<Budget>, StorageError> {

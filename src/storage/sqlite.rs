@@ -4,6 +4,7 @@
 //! Reads and writes use different connections, so a full or read-only disk stops writes and nothing
 //! else; a store that could only be opened for reading tries again at every write.
 
+use super::unusable::Unusable;
 use super::{
     FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
     folder::Folder,
@@ -44,6 +45,7 @@ pub struct SqliteStorage {
     pools: RwLock<Pools>,
     asking: Arc<tokio::sync::Mutex<()>>,
     told_at: Mutex<Option<Instant>>,
+    pub(super) unusable: Unusable,
 }
 
 impl SqliteStorage {
@@ -70,7 +72,14 @@ impl SqliteStorage {
             Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
         }
         let pools = RwLock::new(pools);
-        Ok(Self { folder, seal, pools, asking: Arc::default(), told_at: Mutex::default() })
+        Ok(Self {
+            folder,
+            seal,
+            pools,
+            asking: Arc::default(),
+            told_at: Mutex::default(),
+            unusable: Unusable::default(),
+        })
     }
 
     /// Ends the connections, which also empties the write-ahead log into the database. Everything is
@@ -177,7 +186,11 @@ pub(super) async fn read_certificate(
         within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
     row.map(|row| certificate(host, row, seal))
         .transpose()
-        .map_err(|source| StorageError::Unreadable { what: format!("the certificate of {host}"), source })
+        .map_err(|source| StorageError::Unreadable { what: certificate_of(host), source })
+}
+
+fn certificate_of(host: &PolicyHost) -> String {
+    format!("the certificate of {host}")
 }
 
 /// One indexed read; handshakes wait for it.
@@ -201,8 +214,16 @@ impl CertificateSource for SqliteStorage {
         let pools = self.readers().await;
         read_certificate(&pools.readers, &self.seal, host).await.map_err(|error| {
             self.tell_unread(host, &error);
+            // Not so when the database as a whole cannot be read: another certificate would not help.
+            if matches!(&error, StorageError::Unreadable { what, .. } if *what == certificate_of(host)) {
+                self.unusable.note(host);
+            }
             SourceError(error.into())
         })
+    }
+
+    fn note_unusable(&self, host: &PolicyHost) {
+        self.unusable.note(host);
     }
 }
 

@@ -208,3 +208,61 @@ fn a_certificate_of_an_authority_that_is_no_longer_configured_is_replaced() {
     assert!(!is_pressing(&due, at(1)) && is_pressing(&due, at(46 * DAY)));
     assert_eq!(desired(&due, "meadow", "same", &["another"], at(2)), None);
 }
+
+// Threat 12.
+#[test]
+fn what_was_stored_by_a_clock_far_ahead_holds_no_host_back() {
+    const AHEAD: i64 = 365 * DAY;
+    let mut failing = row();
+    failed(&mut failing, &not_validated(), 1, "s", at(AHEAD));
+    let healed_row = healed(&failing, at(0)).unwrap();
+    assert_eq!(healed_row.failures.as_ref().unwrap().last_at, at(0));
+    assert!(healed_row.next_at <= at(1), "the first rung, from now on: {healed_row:?}");
+    assert_eq!(healed_row.astray_since, Some(at(0)));
+
+    let mut asking = fresh(90 * DAY);
+    asked(&mut asking, Err(unreachable()), at(AHEAD));
+    asking.next = Next::Ask;
+    let healed_row = healed(&asking, at(0)).unwrap();
+    assert_eq!(healed_row.next, Next::Ask);
+    assert!(hours(healed_row.next_at) < 12, "{healed_row:?}");
+
+    let mut hurried = fresh(90 * DAY);
+    hurry(&mut hurried, at(AHEAD));
+    let healed_row = healed(&hurried, at(0)).unwrap();
+    assert_eq!((healed_row.next, healed_row.next_at), (Next::Renew, at(0)));
+
+    let mut ours = fresh(90 * DAY);
+    let later = Validity { not_before: at(30 * DAY), not_after: at(120 * DAY) };
+    issued(&mut ours, later, InternalAuthority::DIRECTORY, at(30 * DAY));
+    let healed_row = healed(&ours, at(0)).unwrap();
+    assert_eq!((healed_row.next, healed_row.next_at), (Next::Renew, at(0)), "nobody accepts it yet");
+}
+
+#[test]
+fn what_the_rules_put_where_it_is_stays_and_what_was_put_right_is_right() {
+    let mut asked_for = fresh(90 * DAY);
+    asked(&mut asked_for, info(40 * DAY, 44 * DAY, 24), at(0));
+    let mut limited = row();
+    let week = Some(Duration::from_secs(8 * 86_400));
+    let error = IssueError::RateLimited { retry_after: week, scope: LimitScope::Name, detail: String::new() };
+    failed(&mut limited, &error, 1, "s", at(0));
+    let mut leaver = row();
+    failed(&mut leaver, &not_ready(), 1, "s", at(-20 * DAY));
+    failed(&mut leaver, &not_ready(), 1, "s", at(0));
+    let mut ahead = row();
+    failed(&mut ahead, &not_validated(), 1, "s", at(365 * DAY));
+    let mut hurried = fresh(90 * DAY);
+    hurry(&mut hurried, at(365 * DAY));
+    let [ahead, hurried] = [ahead, hurried].map(|row| healed(&row, at(0)).unwrap());
+    for row in [row(), fresh(90 * DAY), fresh(160), asked_for, limited, leaver, ahead, hurried] {
+        assert_eq!(healed(&row, at(0)), None);
+    }
+}
+
+#[test]
+fn a_clock_that_was_never_set_is_known_as_such() {
+    assert!(clock_is_behind(Timestamp::UNIX_EPOCH).is_some());
+    assert!(clock_is_behind("2025-05-31T23:59:59Z".parse().unwrap()).is_some());
+    assert_eq!(clock_is_behind("2025-06-01T00:00:00Z".parse().unwrap()), None);
+}

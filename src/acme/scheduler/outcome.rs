@@ -57,6 +57,7 @@ impl Scheduler {
     }
 
     fn issued(&mut self, row: Scheduled, number: Option<usize>, now: Timestamp) {
+        self.heard_of(number);
         let ended = number.and_then(|number| {
             self.workshop.status.write().pauses.remove(&number).filter(|pause| pause.until <= now)
         });
@@ -85,7 +86,8 @@ impl Scheduler {
                 self.store_refuses(&error, now);
             }
         } else {
-            tell_failure(&row, &failures, same);
+            let is_known = self.is_known_silence(number, authority.directory(), error, &failures);
+            tell_failure(&row, &failures, is_known || (same && failures.attempts > FAILURES_TOLD));
         }
         tell_expiry(&row, previous.as_ref(), now);
         if let Some(gone) = self.fitted(&row, &self.snapshot.load(), now) {
@@ -98,6 +100,44 @@ impl Scheduler {
         {
             self.unsaved.insert(row.host.clone(), row);
             self.store_refuses(&refusal, now);
+        }
+    }
+
+    /// Whether the failure is that of an authority which does not answer, and which is told once for all
+    /// hosts and not again until it answers.
+    fn is_known_silence(
+        &mut self,
+        number: usize,
+        directory: &str,
+        error: &IssueError,
+        failures: &OrderFailures,
+    ) -> bool {
+        match error {
+            IssueError::Unreachable { detail } => {
+                if self.silent.insert(number) {
+                    let (host, retry_at) = (&failures.host, failures.retry_at);
+                    warn!(
+                        directory, %host, %retry_at, detail,
+                        "certificate not issued, its authority does not answer; asked again by itself, other hosts \
+                         that wait for it are told at debug: see whether the directory can be reached from here"
+                    );
+                }
+                true
+            }
+            // Never got as far as the authority.
+            IssueError::NotReady { .. } | IssueError::DnsSilent { .. } => false,
+            _ => {
+                self.heard_of(Some(number));
+                false
+            }
+        }
+    }
+
+    fn heard_of(&mut self, number: Option<usize>) {
+        if let Some(number) = number.filter(|number| self.silent.remove(number))
+            && let Some(authority) = self.workshop.authorities.get(number)
+        {
+            info!(directory = authority.directory(), "authority answers again");
         }
     }
 
@@ -150,11 +190,11 @@ impl Scheduler {
     }
 }
 
-fn tell_failure(row: &Scheduled, failures: &OrderFailures, same: bool) {
+fn tell_failure(row: &Scheduled, failures: &OrderFailures, is_known: bool) {
     let OrderFailures { host, attempts: attempt, retry_at, kind, detail, .. } = failures;
     if row.next == Next::Parked {
         error!(%host, attempt, kind, detail, "certificate not issued, waiting for a change of its configuration");
-    } else if same && *attempt > FAILURES_TOLD {
+    } else if is_known {
         debug!(%host, attempt, %retry_at, kind, detail, "certificate not issued");
     } else {
         warn!(%host, attempt, %retry_at, kind, detail, "certificate not issued");

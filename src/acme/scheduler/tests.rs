@@ -14,6 +14,8 @@ use crate::{
 use std::{path::Path, sync::Mutex};
 use tokio::{task::JoinHandle, time::sleep};
 
+mod trouble;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 const DEADLINE: Duration = Duration::from_secs(300);
