@@ -210,6 +210,12 @@ impl Counting {
         if old.validity.not_after < now && (member.dns.is_always_good() || was_well) {
             seen.violations.push(format!("{now} {host}: its certificate ended {}", old.validity.not_after));
         }
+        // Half of what was left when it became due is enough for every spell of weather.
+        let urgent = before(old.validity.not_after, third(old.validity) / 3);
+        if member.dns.is_always_good() && urgent < now {
+            seen.violations
+                .push(format!("{now} {host}: its renewal starved, it ends {}", old.validity.not_after));
+        }
         let lucky = seen.bad_luck.get(host).is_none_or(|last| now.duration_since(*last).as_hours() > 48);
         if let Some(revoked_at) = old.revoked_at {
             seen.happened("revoked and replaced");

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 /// How often budgets that are full again are cleared away, and how many of them at most.
-const CLEAR_EVERY: Duration = Duration::from_secs(3600);
+const CLEAR_EVERY: Duration = Duration::from_secs(6 * 3600);
 const CLEARED_AT_ONCE: usize = 10_000;
 
 /// Budgets are kept for this long after they are full, should the clock have jumped ahead.
