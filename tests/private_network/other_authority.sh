@@ -2,23 +2,9 @@
 # An authority that is not Pebble: Caddy's, which validates on the real ports 443 and 80 only.
 # Called by main.rs inside namespaces of its own: other_authority.sh BINARY FOLDER
 set -euo pipefail
-binary=$1 folder=$2
-cd "$folder"
-export PATH="$PATH:/usr/sbin:/sbin" HOME="$folder" XDG_DATA_HOME="$folder/data" XDG_CONFIG_HOME="$folder/config"
-
-fail() { echo "scenario failed: $*" >&2; tail -n 40 daemon.log caddy.log knot.log >&2 || true; exit 1; }
-# eventually WHAT COMMAND…: asks again and again until the command succeeds, for a minute at most
-eventually() {
-  local what=$1 tries=0; shift
-  until "$@" >last.out 2>&1; do
-    ((++tries < 300)) || { cat last.out >&2; fail "waited in vain for: $what"; }
-    sleep 0.2
-  done
-}
-
-ip link set lo up
-echo "nameserver 127.0.0.1" >resolv.conf
-mount --bind resolv.conf /etc/resolv.conf
+. "$(dirname "$0")/waiting.sh"
+export HOME="$folder" XDG_DATA_HOME="$folder/data" XDG_CONFIG_HOME="$folder/config"
+ask_this_host
 
 # --- DNS: two policy hosts, both here
 mkdir -p zones knot-run

@@ -2,23 +2,8 @@
 # A private Internet on one loopback: Knot DNS on 53, mta-stsd on 443, postfix-mta-sts-resolver as sender.
 # Called by main.rs inside namespaces of its own: scenario.sh BINARY FOLDER
 set -euo pipefail
-binary=$1 folder=$2
-cd "$folder"
-export PATH="$PATH:/usr/sbin:/sbin"
-
-fail() { echo "scenario failed: $*" >&2; tail -n 40 daemon.log knot.log >&2 || true; exit 1; }
-# eventually WHAT COMMAND…: asks again and again until the command succeeds, for a minute at most
-eventually() {
-  local what=$1 tries=0; shift
-  until "$@" >last.out 2>&1; do
-    ((++tries < 300)) || { cat last.out >&2; fail "waited in vain for: $what"; }
-    sleep 0.2
-  done
-}
-
-ip link set lo up
-echo "nameserver 127.0.0.1" >resolv.conf
-mount --bind resolv.conf /etc/resolv.conf
+. "$(dirname "$0")/waiting.sh"
+ask_this_host
 
 # --- DNS
 mkdir -p zones knot-run

@@ -2,20 +2,7 @@
 # A store on a small disk of its own that becomes full, then read-only: unwell_disk.sh BINARY FOLDER
 # Called by main.rs inside namespaces of its own.
 set -euo pipefail
-binary=$1 folder=$2
-cd "$folder"
-
-fail() { echo "scenario failed: $*" >&2; tail -n 40 daemon.log >&2 || true; exit 1; }
-# eventually WHAT COMMAND…: asks again and again until the command succeeds, for two minutes at most
-eventually() {
-  local what=$1 tries=0; shift
-  until "$@" >last.out 2>&1; do
-    ((++tries < 600)) || { cat last.out >&2; fail "waited in vain for: $what"; }
-    sleep 0.2
-  done
-}
-
-ip link set lo up
+. "$(dirname "$0")/waiting.sh"
 mkdir disk tenants.d
 mount -t tmpfs -o size=4m,mode=755 tmpfs disk
 cat >main.toml <<TOML
