@@ -115,32 +115,19 @@ impl fmt::Write for Escaped<'_, '_> {
 }
 
 #[cfg(test)]
+pub(crate) mod caught;
+
+#[cfg(test)]
 mod tests {
-    use super::*;
-    use std::sync::{Arc, Mutex};
+    use super::{caught::Lines, *};
     use tracing::{error, info, info_span};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(octets);
-            Ok(octets.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn logged(format: Format, log: impl FnOnce()) -> String {
         let written = Lines::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::registry().with(lines(format, move || writer.clone(), false));
         tracing::subscriber::with_default(subscriber, log);
-        let octets = written.0.lock().unwrap().clone();
-        String::from_utf8(octets).unwrap()
+        written.text()
     }
 
     const HOSTILE: &str = "x\n2026-01-01T00:00:00Z ERROR forged\r\x1b[2J\u{9b}1m\u{2028}\x00\x7f\tend";

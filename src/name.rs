@@ -55,11 +55,6 @@ impl DomainName {
         idna::domain_to_unicode(&self.0).0
     }
 
-    /// The labels from left to right.
-    pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.split('.')
-    }
-
     /// Whether this name is a public suffix or the parent of one: nobody's own domain.
     ///
     /// The list is compiled in, so its age is the build's. A name under a suffix that is on no list

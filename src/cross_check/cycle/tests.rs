@@ -5,17 +5,14 @@ use crate::{
     config::{Publish, Tenant, TenantId},
     cross_check::{DomainStatus, FindingCode},
     dns::{Addresses, CaaAnswer, DnsName, memory::MemoryLookup},
+    logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::MemoryStorage,
 };
 use jiff::Timestamp;
 use std::{
-    io,
     path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -240,39 +237,9 @@ async fn no_more_is_asked_at_once_than_allowed() {
     }
 }
 
-/// What a test's subscriber writes.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn findings_are_logged_when_they_come_and_go_and_not_in_between() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    // While there is one subscriber alone, tracing lets whichever thread comes first decide whether a
-    // line is of interest, and the other tests' threads have none. A second one ends that.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let log = Caught::from_here();
 
     let one = domain("one.example");
     let world = World::of(std::slice::from_ref(&one));

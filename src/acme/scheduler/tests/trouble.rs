@@ -1,40 +1,12 @@
 //! What is said and done while something around us is unwell: the authority, the store, the clock.
 
 use super::*;
-use crate::storage::Renewal;
-use std::{io, sync::atomic::AtomicBool, sync::atomic::Ordering::Relaxed};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn count(&self, part: &str) -> usize {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().matches(part).count()
-    }
-}
+use crate::{logging::caught::Caught, storage::Renewal};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[tokio::test(start_paused = true)]
 async fn an_authority_that_does_not_answer_is_told_once_for_all_hosts() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    // With one subscriber alone, other tests' threads would decide which lines are of interest.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let log = Caught::from_here();
 
     let names: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
