@@ -10,6 +10,7 @@
 
 mod account;
 mod asking;
+mod backup;
 mod certificate;
 mod certificates;
 mod check;
@@ -67,6 +68,10 @@ enum Command {
     Certificates(certificates::CertificatesArgs),
     /// Say what will be done about certificates in the next 24 hours
     Plan(plan::PlanArgs),
+    /// Copy the store to a file, whole, while the daemon runs
+    Backup(backup::BackupArgs),
+    /// Make a store from such a copy
+    Restore(backup::RestoreArgs),
     /// Show our account at an authority, give it a new key, or close it
     Account(account::AccountArgs),
 }
@@ -108,6 +113,8 @@ pub fn run() -> ExitCode {
         Command::Certificate(args) => certificate::run(&args),
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Account(args) => account::run(&args),
     };
     code.into()

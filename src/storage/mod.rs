@@ -4,6 +4,7 @@
 //! orders, the cross-check's findings, and every tenant as it was last served. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
+mod backup;
 mod folder;
 mod memory;
 mod pools;
@@ -25,6 +26,7 @@ mod schedule_contract;
 #[cfg(test)]
 mod unwell;
 
+pub use backup::{BackupError, back_up, restore};
 pub use memory::MemoryStorage;
 pub use reader::{StoreReader, read_served_tenants};
 pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};

@@ -61,3 +61,25 @@ fn the_internal_authority_limits_nobody() {
     eventually("every name to have a certificate", || (waiting() == 0).then_some(()));
     daemon.wait_for_policy("d299.provider.example", "mx.provider.example");
 }
+
+#[test]
+fn a_store_comes_back_from_a_copy_made_beside_the_running_daemon() {
+    let home = Home::new("");
+    home.tenant("meadow.toml", "meadow", "meadow.example", "mx.meadow.example");
+    let mut daemon = home.start();
+    let before = daemon.wait_for_policy("meadow.example", "mx.meadow.example");
+    let copy = home.path("copy.db");
+    let (copy, state) = (copy.to_str().unwrap(), home.path("state"));
+    let backup = home.run(&["backup", copy]);
+    assert!(backup.status.success(), "{backup:?}");
+    assert_eq!(home.run(&["backup", copy]).status.code(), Some(70), "never over another file");
+    assert_eq!(home.run(&["restore", copy]).status.code(), Some(70), "never under a running daemon");
+    assert_eq!(daemon.stop(), 0);
+    fs::rename(&state, home.path("away")).unwrap();
+    let restore = home.run(&["restore", copy]);
+    assert!(restore.status.success(), "{restore:?}");
+    let daemon = home.start();
+    let line = daemon.wait_for_log("certificates read from the store");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["held"], 1);
+    assert_eq!(daemon.wait_for_policy("meadow.example", "mx.meadow.example"), before);
+}
