@@ -81,6 +81,13 @@ fn systemd_waits_for_the_drain_and_does_not_repeat_a_refused_start() {
 }
 
 #[test]
+fn a_drain_does_not_look_like_a_hang() {
+    let (watchdog, stop): (u32, u32) =
+        (unit("WatchdogSec").parse().unwrap(), unit("TimeoutStopSec").parse().unwrap());
+    assert!(watchdog / 2 >= stop, "no word is sent while the daemon drains");
+}
+
+#[test]
 fn the_units_only_capability_is_to_bind_low_ports() {
     assert_eq!(unit("CapabilityBoundingSet"), "CAP_NET_BIND_SERVICE");
     assert_eq!(unit("AmbientCapabilities"), "CAP_NET_BIND_SERVICE");

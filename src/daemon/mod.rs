@@ -274,6 +274,7 @@ impl Daemon {
     pub async fn run(mut self, signals: &mut Signals) -> Ended {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
+        let mut watchdog = systemd::Watchdog::from_environment();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
         let ended = loop {
@@ -294,6 +295,7 @@ impl Daemon {
                     reloading = None;
                     systemd::ready(&self.snapshot.load());
                 }
+                () = watchdog.due() => watchdog.answer(),
                 Ok(()) = generation.changed() => systemd::status(&self.snapshot.load()),
                 part = self.supervisor.failed() => {
                     error!(part, "stopping because a part ended");
@@ -302,6 +304,8 @@ impl Daemon {
             }
         };
         systemd::stopping();
+        // Draining takes less than half of the time that systemd now waits for the next word.
+        watchdog.answer();
         let stopped = async {
             self.supervisor.stop(self.drain_timeout + STOP_GRACE).await;
             // Everything is durable without it, so a stuck disk does not hold the end up.

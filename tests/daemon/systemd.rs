@@ -39,6 +39,7 @@ fn systemd_is_told_of_ready_reload_and_stop_in_order() {
         .args(["serve", "--config"])
         .arg(home.main_file())
         .env("NOTIFY_SOCKET", home.path("notify"))
+        .env("WATCHDOG_USEC", "2000000")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -49,6 +50,8 @@ fn systemd_is_told_of_ready_reload_and_stop_in_order() {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     };
     assert!(told(&socket, "READY=1").contains("STATUS=generation 1, 1 policy hosts"));
+    told(&socket, "WATCHDOG=1");
+    told(&socket, "WATCHDOG=1");
     home.tenant("brook", "brook", "brook.example", "mx1.brook.example");
     for _ in 0..20 {
         signal("-HUP");
