@@ -14,6 +14,7 @@ mod backup;
 mod certificate;
 mod certificates;
 mod check;
+mod generate;
 mod plan;
 mod records;
 mod serve;
@@ -72,6 +73,9 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store from such a copy
     Restore(backup::RestoreArgs),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
     /// Show our account at an authority, give it a new key, or close it
     Account(account::AccountArgs),
 }
@@ -115,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Account(args) => account::run(&args),
     };
     code.into()
