@@ -18,7 +18,7 @@
 //! | 3 | [`snapshot`] |
 //! | 2 | [`config`], [`storage`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
-//! | 0 | [`name`], [`clock`], [`listening`], [`logging`] |
+//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
 //!
 //! A room may import only rooms on lower floors; `tests/architecture.rs` keeps it so.
 //!
@@ -32,6 +32,7 @@
 
 // Floor 0
 pub mod clock;
+pub mod dialing;
 pub mod listening;
 pub mod logging;
 pub mod name;
