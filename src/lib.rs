@@ -16,7 +16,7 @@
 //! | 5 | [`admin`] |
 //! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
 //! | 3 | [`snapshot`] |
-//! | 2 | [`config`], [`storage`] |
+//! | 2 | [`config`], [`storage`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
 //! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
 //!
@@ -42,6 +42,7 @@ pub mod dns;
 pub mod policy;
 // Floor 2
 pub mod config;
+pub mod policy_fetch;
 pub mod storage;
 // Floor 3
 pub mod snapshot;
