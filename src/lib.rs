@@ -16,7 +16,7 @@
 //! | 5 | [`admin`] |
 //! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
 //! | 3 | [`snapshot`] |
-//! | 2 | [`config`], [`storage`], [`policy_fetch`] |
+//! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
 //! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
 //!
@@ -43,6 +43,7 @@ pub mod policy;
 // Floor 2
 pub mod config;
 pub mod policy_fetch;
+pub mod starttls;
 pub mod storage;
 // Floor 3
 pub mod snapshot;

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 const FLOORS: &[&[&str]] = &[
     &["name", "clock", "listening", "logging", "dialing"],
     &["policy", "dns", "certificate"],
-    &["config", "storage", "policy_fetch"],
+    &["config", "storage", "starttls", "policy_fetch"],
     &["snapshot"],
     &["reload", "acme", "cross_check", "https"],
     &["admin"],
