@@ -14,7 +14,7 @@
 //! | 7 | [`cli`] |
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
-//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
+//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`], [`publishing`] |
 //! | 3 | [`snapshot`] |
 //! | 2 | [`config`], [`storage`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
@@ -48,6 +48,7 @@ pub mod snapshot;
 pub mod acme;
 pub mod cross_check;
 pub mod https;
+pub mod publishing;
 pub mod reload;
 // Floor 5
 pub mod admin;

@@ -59,7 +59,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask the running daemon what it serves and what troubles it
     Status(status::StatusArgs),
-    /// Print the DNS records that a domain's owner publishes
+    /// Print the DNS records to publish for domains, or look whether they are there
     Records(records::RecordsArgs),
     /// Show, export, renew or revoke the certificate held for a policy host
     Certificate(certificate::CertificateArgs),
