@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["name", "clock", "listening", "logging", "dialing"],
     &["policy", "dns", "certificate"],
     &["config", "storage", "starttls", "policy_fetch"],
-    &["snapshot"],
+    &["snapshot", "audit"],
     &["reload", "acme", "cross_check", "https", "publishing"],
     &["admin"],
     &["daemon"],

@@ -8,6 +8,7 @@
 
 mod check;
 mod contest;
+mod continued;
 mod duration;
 mod fault;
 mod file;
@@ -15,15 +16,18 @@ mod files;
 mod kept;
 mod list;
 mod policies;
+mod proposed;
 mod restart;
 mod server;
 mod source;
 mod tenants;
 
 pub use check::{Outcome, Previous, Tenants, check};
+pub use continued::{CannotContinue, continued};
 pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
+pub use proposed::{FirstAuthority, MainFileText, TenantText};
 
 use crate::{
     name::{DomainName, PolicyHost},

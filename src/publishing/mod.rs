@@ -5,8 +5,12 @@
 
 mod format;
 mod record;
+mod safety;
+mod seen;
 
 pub use format::Format;
 pub use record::{
     Authorization, DnsRecord, Holder, PublishedRecord, RecordData, Role, records_to_publish, target_is_known,
 };
+pub use safety::{PolicySeen, Safety, policy_seen, safe_to_publish};
+pub use seen::{Looked, Seen, compare};
