@@ -3,6 +3,8 @@
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | done |
+//! | 1 | a command that looks at the world saw something other than expected |
+//! | 2 | it could not tell |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
 //! | 70 | the daemon could not start, or a part of it failed, or a command could not be carried out; trying again may help |
@@ -13,7 +15,10 @@ mod asking;
 mod certificate;
 mod certificates;
 mod check;
+mod import;
+mod looking;
 mod plan;
+mod quickstart;
 mod records;
 mod serve;
 mod standing;
@@ -34,6 +39,10 @@ use std::{
 
 /// Ended well.
 const DONE: u8 = 0;
+/// What was looked at is not as expected.
+const DIFFERENT: u8 = 1;
+/// What was to be looked at could not be seen.
+const UNKNOWN: u8 = 2;
 /// `EX_USAGE` of sysexits(3).
 const USAGE: u8 = 64;
 /// `EX_UNAVAILABLE` of sysexits(3).
@@ -61,6 +70,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the DNS records to publish for domains, or look whether they are there
     Records(records::RecordsArgs),
+    /// Write a first configuration for domains, from the MX records they have
+    Quickstart(quickstart::QuickstartArgs),
+    /// Write tenants that continue the policies which domains are served elsewhere today
+    Import(import::ImportArgs),
     /// Show, export, renew or revoke the certificate held for a policy host
     Certificate(certificate::CertificateArgs),
     /// List every host with its certificate, what is next, and what went wrong
@@ -105,6 +118,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Certificate(args) => certificate::run(&args),
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -1,6 +1,8 @@
 //! `mta-stsd records`: the DNS records to publish for policy domains, in the form of one's DNS tool.
 
-use super::{CONFIG, ConfigArg, DONE, USAGE, small_runtime, standing::Standing};
+mod verify;
+
+use super::{CONFIG, ConfigArg, DONE, USAGE, looking::LookingArgs, small_runtime, standing::Standing};
 use crate::{
     acme::kept_identity,
     config::{Acme, Directory, Server},
@@ -9,7 +11,10 @@ use crate::{
     publishing::{Authorization, Format, PublishedRecord, records_to_publish, target_is_known},
     storage::{MasterKey, StoreReader},
 };
-use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct RecordsArgs {
@@ -18,6 +23,12 @@ pub(super) struct RecordsArgs {
     /// Form to print the records in
     #[arg(long, value_name = "FORM", default_value = "zone", value_parser = format_parser())]
     format: Format,
+    /// Look whether the records are there, and whether each is safe to publish now; ends with 0 when all
+    /// is as expected, 1 when something differs, 2 when it could not be told
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    looking: LookingArgs,
     /// Policy domains, as in example.com
     #[arg(value_name = "DOMAIN", required = true)]
     domains: Vec<String>,
@@ -45,18 +56,22 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
         return CONFIG;
     };
     let (found, code) = of_hosts(&hosts, &standing, server, &args.config);
+    if args.verify && !found.is_empty() {
+        let seen = verify::run(&found, &args.looking, server, &standing.snapshot);
+        return if code == DONE { seen } else { code };
+    }
     let records: Vec<PublishedRecord> = found.into_iter().flat_map(|(_, records)| records).collect();
     if records.is_empty() {
         return code;
     }
     print!("{}", args.format.render(&records));
-    let status = args.config.command("status");
+    let verify = args.config.command(&format!("records --verify {}", args.domains.join(" ")));
     match server.acme.is_internal() {
         true => eprintln!(
             "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
              that root"
         ),
-        false => eprintln!("mta-stsd: publish the TXT record last, when {status} shows a certificate"),
+        false => eprintln!("mta-stsd: publish the TXT records last: {verify} tells when it is safe"),
     }
     code
 }

@@ -12,5 +12,5 @@ pub use format::Format;
 pub use record::{
     Authorization, DnsRecord, Holder, PublishedRecord, RecordData, Role, records_to_publish, target_is_known,
 };
-pub use safety::{PolicySeen, Safety, policy_seen, safe_to_publish};
+pub use safety::{PolicySeen, Safety, policy_seen, safe_to_publish, served_body};
 pub use seen::{Looked, Seen, compare};

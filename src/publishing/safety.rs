@@ -40,31 +40,43 @@ pub fn policy_seen(fetches: &[Fetch], body: &[u8]) -> PolicySeen {
 }
 
 fn seen_of(fetch: &Fetch, body: &[u8]) -> PolicySeen {
+    match (served_body(fetch), &fetch.outcome) {
+        (Ok(served), _) if served == body => PolicySeen::Served,
+        (Ok(_), _) => PolicySeen::Other(format!("{}: another policy is served", fetch.address)),
+        (Err(why), Outcome::NotDialled(_)) => PolicySeen::Unknown(why),
+        (Err(why), _) => PolicySeen::NotServed(why),
+    }
+}
+
+/// The body that a sender would read in what was fetched.
+///
+/// # Errors
+///
+/// The address, and why a sender would read nothing there; fit to be shown.
+pub fn served_body(fetch: &Fetch) -> Result<&[u8], String> {
+    const CERTIFICATE: &str = "its certificate would stop a sender";
     let at = |why: &str| format!("{}: {}", fetch.address, escaped(why, SHOWN_MAX));
-    let not_served = |why: &str| PolicySeen::NotServed(at(why));
     let answered = match &fetch.outcome {
-        Outcome::NotDialled(network) => {
-            return PolicySeen::Unknown(at(&format!("not dialled, it lies in {network}")));
-        }
-        Outcome::Unreachable(why) => return not_served(&format!("not reachable: {why}")),
-        Outcome::TlsFailed(why) => return not_served(&format!("no TLS: {why}")),
-        Outcome::Timeout(_) => return not_served("no answer in time"),
-        Outcome::NotAsked => return not_served("its certificate would stop a sender"),
-        Outcome::BadHttp(why) => return not_served(&format!("no HTTP: {why}")),
-        Outcome::Answered(answered) => answered,
+        Outcome::NotDialled(network) => Err(format!("not dialled, it lies in {network}")),
+        Outcome::Unreachable(why) => Err(format!("not reachable: {why}")),
+        Outcome::TlsFailed(why) => Err(format!("no TLS: {why}")),
+        Outcome::Timeout(_) => Err("no answer in time".to_owned()),
+        Outcome::NotAsked => Err(CERTIFICATE.to_owned()),
+        Outcome::BadHttp(why) => Err(format!("no HTTP: {why}")),
+        Outcome::Answered(answered) => Ok(answered),
     };
+    let answered = answered.map_err(|why| at(&why))?;
     if !fetch.chain.as_ref().is_some_and(|chain| chain.is_accepted()) {
-        return not_served("its certificate would stop a sender");
+        return Err(at(CERTIFICATE));
     }
     match why_no_policy(answered) {
-        Some(why) => not_served(&why),
-        None if answered.body == body => PolicySeen::Served,
-        None => PolicySeen::Other(at("another policy is served")),
+        Some(why) => Err(at(&why)),
+        None => Ok(&answered.body),
     }
 }
 
 /// Why a sender takes no policy from this answer (RFC 8461 §3.3); `None` when it would read the body.
-pub(super) fn why_no_policy(answered: &Answered) -> Option<String> {
+fn why_no_policy(answered: &Answered) -> Option<String> {
     let Answered { status, content_type, too_large, .. } = answered;
     let media = content_type.as_deref().unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
