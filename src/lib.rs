@@ -15,7 +15,7 @@
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
 //! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
-//! | 3 | [`snapshot`] |
+//! | 3 | [`snapshot`], [`audit`] |
 //! | 2 | [`config`], [`storage`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
 //! | 0 | [`name`], [`clock`], [`listening`], [`logging`] |
@@ -43,6 +43,7 @@ pub mod policy;
 pub mod config;
 pub mod storage;
 // Floor 3
+pub mod audit;
 pub mod snapshot;
 // Floor 4
 pub mod acme;

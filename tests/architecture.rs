@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["name", "clock", "listening", "logging"],
     &["policy", "dns", "certificate"],
     &["config", "storage"],
-    &["snapshot"],
+    &["snapshot", "audit"],
     &["reload", "acme", "cross_check", "https"],
     &["admin"],
     &["daemon"],
