@@ -8,9 +8,9 @@ use std::{fs, path::Path};
 
 /// The rooms from the ground up, as drawn in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
-    &["name", "clock", "listening", "logging"],
+    &["name", "clock", "listening", "logging", "dialing"],
     &["policy", "dns", "certificate"],
-    &["config", "storage"],
+    &["config", "storage", "starttls", "policy_fetch"],
     &["snapshot", "audit"],
     &["reload", "acme", "cross_check", "https"],
     &["admin"],
