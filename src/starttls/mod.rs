@@ -9,8 +9,12 @@
 //! every value but success carries a [`Why`] with a stable word.
 
 pub mod dane;
+mod meter;
+mod old_tls;
 pub mod pace;
 mod prober;
+mod session;
+mod talk;
 mod why;
 
 pub use prober::Prober;
@@ -54,7 +58,7 @@ impl Settings {
 }
 
 /// What one look at one address of an MX host saw. Texts of the host are escaped and cut:
-/// they are printable ASCII, with `\DDD` for every other octet.
+/// they are printable ASCII, with `\u{..}` for everything else.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The address looked at.
