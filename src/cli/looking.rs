@@ -53,6 +53,8 @@ impl LookingArgs {
             timeout: dns.timeout,
             retries: dns.retries,
             lookups_at_once: dns.lookups_at_once,
+            // Vouched for are the configured resolvers and no others.
+            trust_ad: dns.trust_ad && self.resolver.is_empty(),
         };
         HickoryLookup::new(&settings).map_err(|error| {
             eprintln!("mta-stsd: {}", chain(&error));

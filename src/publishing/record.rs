@@ -3,7 +3,7 @@
 use crate::{
     config::Publish,
     name::PolicyHost,
-    policy::{PolicyId, render_record},
+    policy::{PolicyId, render_record, report_record::render_report_record},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -257,8 +257,8 @@ pub fn records_to_publish(
         }
         None => records.push(customers(Role::Indicator, &name, indicator)),
     }
-    if !publish.tlsrpt_rua.is_empty() {
-        let text = format!("v=TLSRPTv1; rua={}", publish.tlsrpt_rua.join(","));
+    // The configuration has good addresses only; without any there is no such record.
+    if let Ok(text) = render_report_record(&publish.tlsrpt_rua) {
         records.push(customers(Role::Reports, &format!("_smtp._tls.{domain}"), RecordData::Txt(text)));
     }
     records
