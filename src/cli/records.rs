@@ -25,7 +25,7 @@ pub(super) struct RecordsArgs {
     format: Format,
     /// Look whether the records are there, and whether each is safe to publish now; ends with 0 when all
     /// is as expected, 1 when something differs, 2 when it could not be told
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     verify: bool,
     #[command(flatten)]
     looking: LookingArgs,

@@ -8,7 +8,7 @@ use super::{
     fault::quoted,
     file::{Reading, Table, Written},
 };
-use crate::name::DomainName;
+use crate::{name::DomainName, policy::report_record::render_report_record};
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -362,7 +362,7 @@ fn is_report_address(text: &str) -> bool {
         }
         _ => false,
     };
-    plain && whole
+    plain && whole && render_report_record(&[text]).is_ok()
 }
 
 fn duration(

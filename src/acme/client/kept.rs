@@ -33,3 +33,26 @@ pub async fn kept_identity(reader: &StoreReader, directory: &str) -> Result<CaaI
         account_uri: kept.pop().flatten(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{SqliteStorage, Storage};
+
+    #[tokio::test]
+    async fn what_caa_records_may_say_is_read_beside_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("state");
+        let store = SqliteStorage::open(&directory, None).await.unwrap();
+        let reader = StoreReader::open(&directory, None).await.unwrap();
+        let authority = "https://ca.example/directory";
+        assert_eq!(kept_identity(&reader, authority).await.unwrap(), CaaIdentity::default());
+        store.save_credential(&url_name(authority), b"https://ca.example/acct/1").await.unwrap();
+        store.save_credential(&caa_name(authority), b"ca.example also.ca.example").await.unwrap();
+        let known = kept_identity(&reader, authority).await.unwrap();
+        assert_eq!(known.account_uri.as_deref(), Some("https://ca.example/acct/1"));
+        assert_eq!(known.identities, ["ca.example", "also.ca.example"]);
+        let other = kept_identity(&reader, "https://other.example/directory").await.unwrap();
+        assert_eq!(other, CaaIdentity::default());
+    }
+}
