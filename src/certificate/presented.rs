@@ -7,8 +7,14 @@
 //! not asked for: senders do not ask either.
 
 mod escaped;
+#[cfg(test)]
+pub(crate) mod forge;
+mod names;
 mod observer;
 mod roots;
+#[cfg(test)]
+mod tests;
+mod trust;
 
 pub use escaped::escaped;
 pub use observer::{Observer, TlsVersions, client_config};
@@ -17,6 +23,8 @@ pub use roots::Roots;
 use super::Validity;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
+use std::time::Duration;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 /// The most octets of a chain that are looked at: 64 KiB. rustls ends a handshake that sends more.
 pub const CHAIN_OCTETS: usize = 65_536;
@@ -112,11 +120,54 @@ pub enum Expiring {
 
 /// Judges `chain`, leaf first and exactly as sent, as the chain of a server called `name` at `now`.
 ///
-/// A chain is trusted if any of `roots` trusts it.
+/// A chain is trusted if any of `roots` trusts it. Of a chain longer than [`CHAIN_LENGTH`] the rest is
+/// not looked at.
 pub fn judge(chain: &[CertificateDer<'_>], name: &str, roots: &[&Roots], now: Timestamp) -> ChainJudgement {
-    let _ = (name, roots, now);
+    let chain = chain.get(..CHAIN_LENGTH).unwrap_or(chain);
+    let der = chain.first().map(|leaf| leaf.to_vec()).unwrap_or_default();
+    let Some(leaf) = chain.first().and_then(read) else {
+        let problem = if chain.is_empty() { "no certificate was sent" } else { "the leaf cannot be read" };
+        return ChainJudgement { trust: Trust::Broken(problem.to_owned()), ..unreadable(der) };
+    };
+    let Some(validity) = validity(&leaf) else {
+        let problem = "the leaf has no readable validity".to_owned();
+        return ChainJudgement { trust: Trust::Broken(problem), ..unreadable(der) };
+    };
+    let verdict = trust::judge(chain, &leaf, roots, now);
+    let expired = validity.not_after < now || verdict.only_before;
+    let not_yet = validity.not_before > now || verdict.only_later;
     ChainJudgement {
-        trust: Trust::Broken("not judged".to_owned()),
+        trust: verdict.trust,
+        name: names::judge(&leaf, name),
+        validity: Some(validity),
+        expired,
+        not_yet,
+        expiring: if expired || not_yet { None } else { expiring(validity, now) },
+        subject: shown(leaf.subject()),
+        issuer: shown(leaf.issuer()),
+        names: names::alternative(&leaf).take(NAMES_SHOWN).map(|name| escaped(name, NAME_MAX)).collect(),
+        leaf: der,
+    }
+}
+
+/// How near the end of `validity` is at `now`; `None` while more than a third is left, and after it.
+pub fn expiring(validity: Validity, now: Timestamp) -> Option<Expiring> {
+    const CRITICAL: Duration = Duration::from_secs(72 * 3600);
+    let left = Duration::try_from(validity.not_after.duration_since(now)).ok()?;
+    let lifetime = validity.lifetime();
+    match left {
+        left if left <= CRITICAL.min(lifetime / 10) => Some(Expiring::Critical),
+        left if left <= lifetime / 3 => Some(Expiring::Soon),
+        _ => None,
+    }
+}
+
+/// The most octets of a name that are shown: a DNS name has at most 253.
+const NAME_MAX: usize = 256;
+
+fn unreadable(leaf: Vec<u8>) -> ChainJudgement {
+    ChainJudgement {
+        trust: Trust::Broken(String::new()),
         name: NameMatch::Nothing,
         validity: None,
         expired: false,
@@ -125,6 +176,23 @@ pub fn judge(chain: &[CertificateDer<'_>], name: &str, roots: &[&Roots], now: Ti
         subject: String::new(),
         issuer: String::new(),
         names: vec![],
-        leaf: chain.first().map(|leaf| leaf.to_vec()).unwrap_or_default(),
+        leaf,
     }
+}
+
+fn read<'a>(der: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+    rest.is_empty().then_some(certificate)
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
+    let validity = certificate.validity();
+    let not_before = Timestamp::from_second(validity.not_before.timestamp()).ok()?;
+    let not_after = Timestamp::from_second(validity.not_after.timestamp()).ok()?;
+    (not_before <= not_after).then_some(Validity { not_before, not_after })
+}
+
+/// A distinguished name, as `C=US, O=Meadow, CN=Meadow Root`.
+fn shown(name: &X509Name<'_>) -> String {
+    escaped(&name.to_string(), NAME_MAX)
 }

@@ -6,7 +6,7 @@ use webpki::anchor_from_trusted_cert;
 
 /// The crate that brings Mozilla's list, and the day its maker published it. A test holds the version
 /// against `Cargo.lock`; whoever updates the crate writes the new day here.
-const MOZILLA: (&str, Date) = ("1.0.10", date(2026, 8, 1));
+const MOZILLA: (&str, Date) = ("1.0.10", date(2026, 10, 19));
 
 /// A list of roots.
 #[derive(Clone, Debug)]
@@ -64,5 +64,24 @@ impl Roots {
 
     pub(super) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mozillas_list_is_the_one_that_is_built_in() {
+        let locked = include_str!("../../../Cargo.lock");
+        let version = format!("name = \"webpki-roots\"\nversion = \"{}\"", MOZILLA.0);
+        assert!(locked.contains(&version), "write version and day of the new list into MOZILLA");
+        let roots = Roots::mozilla();
+        assert!(roots.len() > 100 && roots.list().contains("2026-"), "{}", roots.list());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_no_root() {
+        assert!(Roots::of(vec![CertificateDer::from(b"no".to_vec())]).is_empty());
     }
 }
