@@ -114,7 +114,8 @@ impl RequestHandler for Zone {
         // A validating resolver: "bogus" names are there for whoever checks for themselves.
         // Names in signed.example are signed; like resolvers, it says so to whoever asks.
         metadata.authentic_data = request.metadata.authentic_data && name("signed.example.").zone_of(&owner);
-        let bogus = owner.to_lowercase().iter().next() == Some(b"bogus") && !request.metadata.checking_disabled;
+        let bogus =
+            owner.to_lowercase().iter().next() == Some(b"bogus") && !request.metadata.checking_disabled;
         match answer(question.name(), question.query_type()) {
             _ if bogus => metadata.response_code = ResponseCode::ServFail,
             Ok(found) => {
