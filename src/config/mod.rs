@@ -224,6 +224,8 @@ impl fmt::Debug for ExternalAccount {
 pub struct Dns {
     /// Resolvers to ask; empty means the system's.
     pub servers: Vec<SocketAddr>,
+    /// Resolvers that are asked the same, independent of the others; empty means nobody.
+    pub second_servers: Vec<SocketAddr>,
     /// Wait for one try.
     pub timeout: Duration,
     /// Tries after the first.

@@ -96,3 +96,6 @@ fn vouches(anchor: &[u8], leaf: &[u8], issuers: &[Vec<u8>], host: &str, now: Tim
     leaf.verify_for_usage(algorithms, &[anchor], &issuers, at, usage, None, None).is_ok()
         && leaf.verify_is_valid_for_subject_name(&name).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

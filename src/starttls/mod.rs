@@ -17,6 +17,9 @@ mod session;
 mod talk;
 mod why;
 
+#[cfg(test)]
+mod tests;
+
 pub use prober::Prober;
 pub use why::Why;
 

@@ -1,7 +1,7 @@
 //! How often an MX host may be looked at: once in ten minutes, whoever asks (S-17).
 //!
 //! Ten thousand tenants behind one MX host cause one probe, and a tenant who names a stranger's address
-//! as an MX host cannot make us a nuisance there (limits for the address alone). Pure: a ledger of
+//! as an MX host cannot make us a nuisance there: an address has a limit of its own. Pure: a ledger of
 //! who was looked at when; what was seen is kept elsewhere.
 
 use crate::dns::DnsName;

@@ -6,10 +6,9 @@
 use mta_stsd::{
     acme::{
         authority::CaaIdentity,
-        caa::Method,
         preflight::{Ours, PreflightCode, examine},
     },
-    dns::{HickoryLookup, Settings},
+    dns::{HickoryLookup, Settings, caa::Method},
     name::PolicyHost,
 };
 use std::{
