@@ -12,6 +12,7 @@ mod mx_pattern;
 mod record;
 mod rendered;
 pub mod report_record;
+mod txt_fields;
 mod verdict;
 
 pub use body::{parse_body, render_body};

@@ -1,6 +1,9 @@
 //! The test vectors of `tests/vectors` that concern policies, records and matching.
 
-use super::*;
+use super::{
+    report_record::{ReportOutcome, judge_report_records},
+    *,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -91,6 +94,27 @@ fn every_record_vector_is_judged_as_expected() {
         };
         assert_eq!(outcome, expect["outcome"], "{id}");
         assert_eq!(found, expect["id"].as_str(), "{id}");
+        assert_eq!(extensions, pairs(&expect["extensions"]), "{id}");
+        assert_eq!(reason, expect["reason"].as_str(), "{id}");
+        assert_eq!(judged.audit().as_str(), expect["audit"], "{id}");
+        let codes: BTreeSet<_> = judged.remarks.iter().map(|remark| remark.code().to_owned()).collect();
+        assert_eq!(codes, set(&expect["audit_codes"]), "{id}");
+    }
+}
+
+#[test]
+fn every_report_record_vector_is_judged_as_expected() {
+    for vector in vectors(include_str!("../../tests/vectors/txt.json"), "tlsrpt") {
+        let (id, expect) = (&vector["id"], &vector["expect"]);
+        let seen = TxtSeen::Answer { records: &rrset(&vector), beside_cname: false };
+        let judged = judge_report_records(seen);
+        let (outcome, rua, extensions, reason) = match &judged.outcome {
+            ReportOutcome::Asked(record) => ("tlsrpt", Some(&record.rua), record.extensions.clone(), None),
+            ReportOutcome::NoReports(defect) => ("no_tlsrpt", None, vec![], Some(defect.code())),
+            ReportOutcome::Undetermined => ("undetermined", None, vec![], Some("DNS_FAILURE")),
+        };
+        assert_eq!(outcome, expect["outcome"], "{id}");
+        assert_eq!(rua.cloned(), expect["rua"].is_array().then(|| strings(&expect["rua"])), "{id}");
         assert_eq!(extensions, pairs(&expect["extensions"]), "{id}");
         assert_eq!(reason, expect["reason"].as_str(), "{id}");
         assert_eq!(judged.audit().as_str(), expect["audit"], "{id}");

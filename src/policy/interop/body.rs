@@ -69,8 +69,6 @@ pub(super) enum NoColon {
 pub(super) enum Names {
     /// An unknown field like any other.
     Any,
-    /// The line is left out.
-    OddSkipped,
     OddRefused,
     /// The same, but the first character may be a dot or hyphen too.
     OddRefusedAfterFirst,
@@ -215,7 +213,7 @@ impl Reader {
         }
         let (name, rest) = match (line.split_once(':'), self.no_colon) {
             (Some(field), _) => field,
-            (None, NoColon::NameAlone) => (White::Python.trim(line), ""),
+            (None, NoColon::NameAlone) => (White::Python.trim_end(line), ""),
             (None, NoColon::Skipped) => return Ok(()),
             (None, NoColon::EmptySkipped) if line.is_empty() => return Ok(()),
             (None, _) if line.trim().is_empty() => return Err(Why::BlankLine),
@@ -225,7 +223,7 @@ impl Reader {
             return Err(Why::SecondColon);
         }
         let name = self.name.trim(name);
-        let known = [("version"), ("mode"), ("max_age"), ("mx")].into_iter().find(|known| {
+        let known = ["version", "mode", "max_age", "mx"].into_iter().find(|known| {
             if self.name_in_any_case { name.to_lowercase() == **known } else { name == *known }
         });
         let value = self.value.trim(rest);
@@ -258,7 +256,7 @@ impl Reader {
 
     fn read_extension(&self, name: &str, value: &str, fields: &mut Fields<'_>) -> Result<(), Why> {
         let well_named = match self.names {
-            Names::Any | Names::OddSkipped => true,
+            Names::Any => true,
             Names::OddRefused => is_field_name(name),
             Names::OddRefusedAfterFirst => match name.strip_prefix(['-', '.']) {
                 Some("") => true,

@@ -8,6 +8,8 @@ mod body;
 mod mx;
 mod number;
 mod readers;
+mod record;
+mod report;
 mod sender;
 mod text;
 
@@ -80,13 +82,13 @@ pub fn read_policy(body: &[u8], charset: Option<&str>) -> Vec<(Sender, PolicyRea
 
 /// What every known sender makes of the TXT records at `_mta-sts.<domain>`, each a list of
 /// character-strings.
-pub fn read_record(_rrset: &[Vec<Vec<u8>>]) -> Vec<(Sender, RecordReading)> {
-    Sender::ALL.into_iter().map(|sender| (sender, RecordReading::None)).collect()
+pub fn read_record(rrset: &[Vec<Vec<u8>>]) -> Vec<(Sender, RecordReading)> {
+    Sender::ALL.into_iter().map(|sender| (sender, record::read(sender, rrset))).collect()
 }
 
 /// What the senders known to send reports make of the TXT records at `_smtp._tls.<domain>`.
-pub fn read_report_record(_rrset: &[Vec<Vec<u8>>]) -> Vec<(Sender, ReportReading)> {
-    vec![]
+pub fn read_report_record(rrset: &[Vec<Vec<u8>>]) -> Vec<(Sender, ReportReading)> {
+    report::READERS.into_iter().map(|(sender, read)| (sender, read(rrset))).collect()
 }
 
 /// The senders that reject `body` or read it otherwise than the RFC, which read it as `strict`.
@@ -109,7 +111,7 @@ fn difference(reading: &PolicyReading, strict: &ParsedPolicy) -> Option<String> 
     let PolicyReading::Accept { mode, max_age, mx, .. } = *reading else { return None };
     let (true, Some(strict_mode), Some(strict_age)) = (strict.is_valid(), strict.mode, strict.max_age) else {
         let mode = mode.as_str();
-        return Some(format!("it accepts the policy all the same, with mode {mode} and {mx} patterns"));
+        return Some(format!("it accepts the policy all the same, with mode {mode}, patterns: {mx}"));
     };
     let different: HashSet<&String> = strict.mx.iter().collect();
     if mode != strict_mode {
@@ -123,5 +125,7 @@ fn difference(reading: &PolicyReading, strict: &ParsedPolicy) -> Option<String> 
     }
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod vectors;

@@ -150,7 +150,7 @@ pub(super) fn reader(sender: Sender) -> Reader {
         Sender::Mailauth7Strict => Reader {
             decoding: Decoding::Lossy,
             no_colon: NoColon::Skipped,
-            names: Names::OddSkipped,
+            names: Names::Any,
             extensions: Extensions::Unread,
             mx_once: true,
             ..STRICT

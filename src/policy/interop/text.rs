@@ -36,6 +36,10 @@ impl White {
     pub(super) fn trim_start(self, text: &str) -> &str {
         text.trim_start_matches(|c| self.contains(c))
     }
+
+    pub(super) fn trim_end(self, text: &str) -> &str {
+        text.trim_end_matches(|c| self.contains(c))
+    }
 }
 
 /// How octets become text.

@@ -5,6 +5,7 @@ use crate::policy::vectors::{body, rrset, strings, vectors};
 use serde_json::Value;
 
 const POLICY: &str = include_str!("../../../tests/vectors/policy.json");
+const TXT: &str = include_str!("../../../tests/vectors/txt.json");
 const MX: &str = include_str!("../../../tests/vectors/mx_match.json");
 
 fn shown(reading: PolicyReading) -> String {
@@ -58,6 +59,45 @@ fn every_sender_matches_every_vector_as_it_was_seen_to() {
                 if found != *expect {
                     wrong.push(format!("{} {who}: {found}", vector["id"]));
                 }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_sender_reads_every_record_vector_as_it_was_seen_to() {
+    let mut wrong = vec![];
+    for vector in vectors(TXT, "mta_sts") {
+        let readings = read_record(&rrset(&vector));
+        for (column, expect) in columns(&vector) {
+            let (_, reading) = readings.iter().find(|(who, _)| *who == sender(column)).unwrap();
+            let shown = match reading {
+                RecordReading::None => "none".into(),
+                RecordReading::Policy => "policy".into(),
+                RecordReading::Id(id) => format!("id={id}"),
+            };
+            if shown != *expect {
+                wrong.push(format!("{} {column}: {shown} is not {expect}", vector["id"]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_sender_reads_every_report_record_vector_as_it_was_seen_to() {
+    let mut wrong = vec![];
+    for vector in vectors(TXT, "tlsrpt") {
+        let readings = read_report_record(&rrset(&vector));
+        for (column, expect) in columns(&vector) {
+            let (_, reading) = readings.iter().find(|(who, _)| *who == sender(column)).unwrap();
+            let shown = match reading {
+                ReportReading::None => "none".into(),
+                ReportReading::Rua(rua) => format!("rua={}", rua.join(",")),
+            };
+            if shown != *expect {
+                wrong.push(format!("{} {column}: {shown} is not {expect}", vector["id"]));
             }
         }
     }
