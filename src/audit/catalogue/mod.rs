@@ -6,6 +6,8 @@
 
 mod beside;
 mod code;
+#[cfg(test)]
+mod docs;
 mod mx;
 mod policy;
 mod record;
