@@ -24,7 +24,7 @@ pub(super) struct QuickstartArgs {
     /// Main configuration file to write; it must not exist yet
     #[arg(long, short, value_name = "FILE", default_value = "mta-stsd.toml")]
     output: PathBuf,
-    /// Name of this machine, to which mta-sts.<domain> is to be a CNAME
+    /// Name of this machine, to which mta-sts.DOMAIN is to be a CNAME
     #[arg(long, value_name = "NAME")]
     cname: Option<String>,
     /// Let Let's Encrypt sign: you have read and agree to its terms of service
