@@ -14,8 +14,8 @@
 //! | 7 | [`cli`] |
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
-//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
-//! | 3 | [`snapshot`] |
+//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`], [`publishing`] |
+//! | 3 | [`snapshot`], [`audit`] |
 //! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
 //! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
@@ -46,11 +46,13 @@ pub mod policy_fetch;
 pub mod starttls;
 pub mod storage;
 // Floor 3
+pub mod audit;
 pub mod snapshot;
 // Floor 4
 pub mod acme;
 pub mod cross_check;
 pub mod https;
+pub mod publishing;
 pub mod reload;
 // Floor 5
 pub mod admin;

@@ -7,6 +7,7 @@ mod account;
 mod care;
 mod challenge;
 mod failure;
+mod kept;
 
 use self::{
     account::{Registrar, Session},
@@ -48,6 +49,7 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
+pub use self::kept::kept_identity;
 pub use super::transport::UnreadableRoots;
 
 /// How often a step is repeated when the authority will not take our nonces. The library tries each

@@ -26,7 +26,7 @@ mod signed;
 mod status;
 mod transport;
 
-pub use client::AcmeAuthority;
+pub use client::{AcmeAuthority, kept_identity};
 pub use forecast::{Forecast, Hour};
 pub use internal::InternalAuthority;
 pub use order::{Readiness, Reading};

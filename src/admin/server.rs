@@ -9,12 +9,14 @@ use super::{
 };
 use crate::{
     acme::AcmeStatus,
+    audit::{Severity, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus, Severity, worst},
+    cross_check::{CrossCheckStatus, DomainStatus},
     name::{DomainName, PolicyHost},
     policy::Mode,
+    publishing::records_to_publish,
     reload::ReloadStatus,
-    snapshot::{HostedPolicy, SharedSnapshot, Snapshot, records_to_publish},
+    snapshot::{HostedPolicy, SharedSnapshot, Snapshot},
 };
 use axum::{
     Json, Router,
@@ -292,7 +294,10 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
         mode: hosted.policy.policy().mode().to_string(),
         policy_id: hosted.policy.id().to_string(),
         policy: String::from_utf8_lossy(hosted.policy.body()).into_owned(),
-        records: records_to_publish(host, hosted, snapshot.publish()),
+        records: records_to_publish(host, hosted.policy.id(), snapshot.publish(), &[])
+            .into_iter()
+            .map(Into::into)
+            .collect(),
         certificate: held.map(|(not_after, renew_at)| CertificateStatus {
             not_after: whole_seconds(not_after),
             renew_at: whole_seconds(renew_at),

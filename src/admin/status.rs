@@ -2,7 +2,7 @@
 //! command line. The JSON form is an interface: fields are added, never renamed.
 
 use super::listing::ListedHost;
-use crate::snapshot::DnsRecord;
+use crate::publishing::DnsRecord;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

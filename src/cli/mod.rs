@@ -2,7 +2,9 @@
 //!
 //! | code | meaning |
 //! | --- | --- |
-//! | 0 | done |
+//! | 0 | done; `audit`: nothing found at or above `--fail-on`, and all of it could be seen |
+//! | 1 | `audit`: at least one finding at or above `--fail-on`; `records --verify`: something differs |
+//! | 2 | `audit`: no such finding, and not all of it could be seen, so nothing is promised; `records --verify`: likewise |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
 //! | 70 | the daemon could not start, or a part of it failed, or a command could not be carried out; trying again may help |
@@ -10,12 +12,16 @@
 
 mod account;
 mod asking;
+mod audit;
 mod backup;
 mod certificate;
 mod certificates;
 mod check;
 mod generate;
+mod import;
+mod looking;
 mod plan;
+mod quickstart;
 mod records;
 mod serve;
 mod standing;
@@ -36,6 +42,10 @@ use std::{
 
 /// Ended well.
 const DONE: u8 = 0;
+/// What was looked at is not as expected.
+const DIFFERENT: u8 = 1;
+/// What was to be looked at could not be seen.
+const UNKNOWN: u8 = 2;
 /// `EX_USAGE` of sysexits(3).
 const USAGE: u8 = 64;
 /// `EX_UNAVAILABLE` of sysexits(3).
@@ -61,8 +71,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask the running daemon what it serves and what troubles it
     Status(status::StatusArgs),
-    /// Print the DNS records that a domain's owner publishes
+    /// Print the DNS records to publish for domains, or look whether they are there
     Records(records::RecordsArgs),
+    /// Write a first configuration for domains, from the MX records they have
+    Quickstart(quickstart::QuickstartArgs),
+    /// Write tenants that continue the policies which domains are served elsewhere today
+    Import(import::ImportArgs),
     /// Show, export, renew or revoke the certificate held for a policy host
     Certificate(certificate::CertificateArgs),
     /// List every host with its certificate, what is next, and what went wrong
@@ -78,6 +92,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Show our account at an authority, give it a new key, or close it
     Account(account::AccountArgs),
+    /// Look at any domain's MTA-STS as senders do, and say what stands in the way
+    Audit(audit::AuditArgs),
 }
 
 /// Where the main configuration file is.
@@ -114,6 +130,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Records(args) => records::run(&args),
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Certificate(args) => certificate::run(&args),
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),
@@ -121,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Restore(args) => backup::restore(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     code.into()
 }

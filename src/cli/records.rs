@@ -1,63 +1,162 @@
-//! `mta-stsd records`: the DNS records that a domain's owner publishes.
+//! `mta-stsd records`: the DNS records to publish for policy domains, in the form of one's DNS tool.
 
-use super::{CONFIG, ConfigArg, DONE, USAGE, standing::Standing};
-use crate::snapshot::{records_to_publish, target_is_known};
-use clap::Args;
+mod verify;
+
+use super::{CONFIG, ConfigArg, DONE, USAGE, looking::LookingArgs, small_runtime, standing::Standing};
+use crate::{
+    acme::kept_identity,
+    config::{Acme, Directory, Server},
+    logging::chain,
+    name::PolicyHost,
+    publishing::{Authorization, Format, PublishedRecord, records_to_publish, target_is_known},
+    storage::{MasterKey, StoreReader},
+};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct RecordsArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Policy domain, as in example.com
-    domain: String,
+    /// Form to print the records in
+    #[arg(long, value_name = "FORM", default_value = "zone", value_parser = format_parser())]
+    format: Format,
+    /// Look whether the records are there, and whether each is safe to publish now; ends with 0 when all
+    /// is as expected, 1 when something differs, 2 when it could not be told
+    #[arg(long, conflicts_with = "format")]
+    verify: bool,
+    #[command(flatten)]
+    looking: LookingArgs,
+    /// Policy domains, as in example.com
+    #[arg(value_name = "DOMAIN", required = true)]
+    domains: Vec<String>,
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name))
+        .map(|name| Format::from_name(&name).unwrap_or_default())
 }
 
 pub(super) fn run(args: &RecordsArgs) -> u8 {
-    let host = match super::policy_host(&args.domain) {
-        Ok(host) => host,
-        Err(error) => {
-            eprintln!("mta-stsd: {:?} {error}", args.domain);
-            return USAGE;
+    let mut hosts = Vec::new();
+    for domain in &args.domains {
+        match super::policy_host(domain) {
+            Ok(host) => hosts.push(host),
+            Err(error) => {
+                eprintln!("mta-stsd: {domain:?} {error}");
+                return USAGE;
+            }
         }
-    };
-    let Standing { reloader, snapshot, report } = Standing::of(&args.config);
-    let Some(server) = reloader.server() else {
-        eprint!("{}", super::rendered(&report.faults));
+    }
+    let standing = Standing::of(&args.config);
+    let Some(server) = standing.reloader.server() else {
+        eprint!("{}", super::rendered(&standing.report.faults));
         return CONFIG;
     };
-    let (domain, check) = (host.domain(), args.config.command("check"));
-    let claimants = reloader.claimants(&host);
-    let refused = claimants.iter().find(|tenant| report.refused.contains(tenant));
-    let Some(hosted) = snapshot.find(host.as_str()) else {
-        match refused.or(claimants.first()) {
-            Some(tenant) => eprintln!(
-                "mta-stsd: tenant {tenant}, which has the domain {domain}, is refused and was not served \
-                 before; {check} says why"
-            ),
-            None => eprintln!("mta-stsd: no tenant has the domain {domain}; {check} shows what is refused"),
-        }
-        return CONFIG;
-    };
-    if let Some(tenant) = refused {
-        eprintln!("mta-stsd: tenant {tenant} is refused as written; {check} says why");
-        eprintln!("mta-stsd: these are the records of what is still served, for tenant {}", hosted.tenant);
+    let (found, code) = of_hosts(&hosts, &standing, server, &args.config);
+    if args.verify && !found.is_empty() {
+        let seen = verify::run(&found, &args.looking, server, &standing.snapshot);
+        return if code == DONE { seen } else { code };
     }
-    if !target_is_known(snapshot.publish()) {
-        eprintln!(
-            "mta-stsd: {host} has to point to this server: set publish.cname to its name, and that record \
-             is printed as well"
-        );
+    let records: Vec<PublishedRecord> = found.into_iter().flat_map(|(_, records)| records).collect();
+    if records.is_empty() {
+        return code;
     }
-    for record in records_to_publish(&host, hosted, snapshot.publish()) {
-        println!("{record}");
-    }
-    let status = args.config.command(&format!("status {domain}"));
+    print!("{}", args.format.render(&records));
+    let verify = args.config.command(&format!("records --verify {}", args.domains.join(" ")));
     match server.acme.is_internal() {
         true => eprintln!(
             "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
              that root"
         ),
-        false => eprintln!("mta-stsd: publish the TXT record last, when {status} shows a certificate"),
+        false => eprintln!("mta-stsd: publish the TXT records last: {verify} tells when it is safe"),
     }
-    DONE
+    code
+}
+
+/// The records of those of `hosts` that are served, and [`CONFIG`] when one is not, which is printed.
+pub(super) fn of_hosts(
+    hosts: &[PolicyHost],
+    standing: &Standing,
+    server: &Server,
+    config: &ConfigArg,
+) -> (Vec<(PolicyHost, Vec<PublishedRecord>)>, u8) {
+    let Standing { reloader, snapshot, report } = standing;
+    let check = config.command("check");
+    let (mut found, mut code) = (Vec::new(), DONE);
+    let authorized = authorizations(server);
+    if !target_is_known(snapshot.publish()) {
+        eprintln!(
+            "mta-stsd: mta-sts.<domain> has to point to this server: set publish.cname to its name, and that \
+             record is printed as well"
+        );
+    }
+    for host in hosts {
+        let domain = host.domain();
+        let claimants = reloader.claimants(host);
+        let refused = claimants.iter().find(|tenant| report.refused.contains(tenant));
+        let Some(hosted) = snapshot.find(host.as_str()) else {
+            match refused.or(claimants.first()) {
+                Some(tenant) => eprintln!(
+                    "mta-stsd: tenant {tenant}, which has the domain {domain}, is refused and was not served \
+                     before; {check} says why"
+                ),
+                None => {
+                    eprintln!("mta-stsd: no tenant has the domain {domain}; {check} shows what is refused")
+                }
+            }
+            code = CONFIG;
+            continue;
+        };
+        if let Some(tenant) = refused {
+            eprintln!("mta-stsd: tenant {tenant} is refused as written; {check} says why");
+            eprintln!(
+                "mta-stsd: these are the records of what is still served for {domain}, for tenant {}",
+                hosted.tenant
+            );
+        }
+        let records = records_to_publish(host, hosted.policy.id(), snapshot.publish(), &authorized);
+        found.push((host.clone(), records));
+    }
+    (found, code)
+}
+
+/// Who may issue for us, as far as the store knows: all authorities, or none. Says why there are none.
+fn authorizations(server: &Server) -> Vec<Authorization> {
+    if server.acme.is_internal() {
+        return Vec::new();
+    }
+    known_authorizations(server).unwrap_or_else(|why| {
+        eprintln!("mta-stsd: no CAA records are recommended: {why}");
+        Vec::new()
+    })
+}
+
+fn known_authorizations(server: &Server) -> Result<Vec<Authorization>, String> {
+    let shown = |error: &dyn std::error::Error| chain(error).to_string();
+    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| shown(&e))?;
+    let runtime = small_runtime().map_err(|e| shown(&e))?;
+    runtime.block_on(async {
+        let store = StoreReader::open(&server.store.directory, key).await.map_err(|e| shown(&e))?;
+        let mut authorized = Vec::new();
+        for authority in &server.acme.authorities {
+            let Directory::Url(directory) = &authority.directory else { continue };
+            let identity = kept_identity(&store, directory).await.map_err(|e| shown(&e))?;
+            let account_uri = identity
+                .account_uri
+                .ok_or_else(|| format!("we have no account at {directory} yet; the first order opens it"))?;
+            let issuer = identity.identities.into_iter().next();
+            let issuer =
+                issuer.ok_or_else(|| format!("{directory} has not told by what name CAA records know it"))?;
+            authorized.push(Authorization { issuer, account_uri, methods: methods(&server.acme) });
+        }
+        Ok(authorized)
+    })
+}
+
+fn methods(acme: &Acme) -> Vec<&'static str> {
+    let methods = [(acme.tls_alpn_01, "tls-alpn-01"), (acme.http_01, "http-01")];
+    methods.into_iter().filter_map(|(answered, method)| answered.then_some(method)).collect()
 }

@@ -208,7 +208,8 @@ fn describe_domain(
     } else {
         line("  to publish:");
     }
-    if domain.records.iter().all(|record| record.kind == "TXT") {
+    let host = format!("mta-sts.{}.", domain.domain);
+    if !domain.records.iter().any(|record| record.name == host) {
         line(&format!(
             "    mta-sts.{} has to point here: set publish.cname to this server's name",
             domain.domain

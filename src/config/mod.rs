@@ -8,6 +8,7 @@
 
 mod check;
 mod contest;
+mod continued;
 mod duration;
 mod fault;
 mod file;
@@ -15,17 +16,23 @@ mod files;
 mod kept;
 mod list;
 mod policies;
+mod proposed;
 mod restart;
 mod server;
 mod source;
 mod tenants;
 
 pub use check::{Outcome, Previous, Tenants, check};
+pub use continued::{CannotContinue, continued};
 pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
+pub use proposed::{FirstAuthority, MainFileText, TenantText};
 
-use crate::{name::PolicyHost, policy::RenderedPolicy};
+use crate::{
+    name::{DomainName, PolicyHost},
+    policy::RenderedPolicy,
+};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -300,6 +307,22 @@ pub struct Publish {
     pub cname: Option<String>,
     /// Addresses for `mta-sts.<domain>` where a CNAME is not wanted.
     pub addresses: Vec<IpAddr>,
+    /// Domain of ours below which indicator records stand, so that customers publish CNAMEs to them.
+    pub record_zone: Option<String>,
+    /// Where senders report to: `https:` and `mailto:` URIs (RFC 8460 §3), without commas,
+    /// semicolons and exclamation marks.
+    pub tlsrpt_rua: Vec<String>,
+}
+
+impl Publish {
+    /// Our zone for indicator records and the name in it at which that of `host` stands, one for each
+    /// policy domain so that their ids move independently (T-22). `None` when customers publish the
+    /// TXT record themselves, or the name would be too long for DNS.
+    pub fn record_target(&self, host: &PolicyHost) -> Option<(&str, String)> {
+        let zone = self.record_zone.as_deref()?;
+        let target = format!("{}.{zone}", host.domain());
+        (target.len() <= DomainName::LONGEST).then_some((zone, target))
+    }
 }
 
 /// Who a policy domain belongs to: a customer, or a list of domains under one policy.

@@ -8,7 +8,7 @@ use super::{
     fault::quoted,
     file::{Reading, Table, Written},
 };
-use crate::name::DomainName;
+use crate::{name::DomainName, policy::report_record::render_report_record};
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -300,16 +300,12 @@ impl Reader<'_, '_> {
     fn publish(&self, table: Option<Table<'_, '_>>) -> Publish {
         let mut publish = Publish::default();
         let Some(mut table) = table else { return publish };
-        if let Some(text) = table.text("cname") {
-            match DomainName::from_user(&text.value) {
-                Ok(name) => publish.cname = Some(name.as_str().to_owned()),
-                Err(error) => {
-                    let problem = format!("cname {} {error}", quoted(&text.value));
-                    let remedy = "write the name that mta-sts.<domain> is to be a CNAME to";
-                    self.reading.fault(text.span, "publish.cname", problem, remedy);
-                }
-            }
-        }
+        const CNAME_REMEDY: &str = "write the name that mta-sts.<domain> is to be a CNAME to";
+        const ZONE_REMEDY: &str =
+            "write a domain of yours; <domain>.<record_zone> then has the TXT record of <domain>";
+        publish.cname = self.published_name(&mut table, "cname", CNAME_REMEDY);
+        publish.record_zone = self.published_name(&mut table, "record_zone", ZONE_REMEDY);
+        publish.tlsrpt_rua = self.tlsrpt_rua(&mut table);
         for text in table.texts("addresses").map(|texts| texts.value).unwrap_or_default() {
             match text.value.parse() {
                 Ok(address) => publish.addresses.push(address),
@@ -323,6 +319,60 @@ impl Reader<'_, '_> {
         table.finish();
         publish
     }
+
+    fn published_name(
+        &self,
+        table: &mut Table<'_, '_>,
+        key: &'static str,
+        remedy: &'static str,
+    ) -> Option<String> {
+        let text = table.text(key)?;
+        match DomainName::from_user(&text.value) {
+            Ok(name) => Some(name.as_str().to_owned()),
+            Err(error) => {
+                let problem = format!("{key} {} {error}", quoted(&text.value));
+                self.reading.fault(text.span, &table.key(key), problem, remedy);
+                None
+            }
+        }
+    }
+
+    /// Only what needs no escape in the record, and what every sender reads (R-02, R-03).
+    fn tlsrpt_rua(&self, table: &mut Table<'_, '_>) -> Vec<String> {
+        const KEY: &str = "tlsrpt_rua";
+        let mut rua: Vec<String> = Vec::new();
+        for text in table.texts(KEY).map(|texts| texts.value).unwrap_or_default() {
+            let (problem, remedy) = if rua.contains(&text.value) {
+                ("is written twice", "write it once")
+            } else if is_report_address(&text.value) {
+                rua.push(text.value);
+                continue;
+            } else {
+                (
+                    "is no address for reports",
+                    "write \"mailto:tlsrpt@example.com\" or \"https://…\", with , ; and ! percent-encoded",
+                )
+            };
+            let problem = format!("{} {problem}", quoted(&text.value));
+            self.reading.fault(text.span, &table.key(KEY), problem, remedy);
+        }
+        rua
+    }
+}
+
+/// An `https:` or `mailto:` URI that can stand in a report record as it is (RFC 8460 §3).
+fn is_report_address(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b",;!\"\\<>".contains(&b));
+    let whole = match text.split_once(':') {
+        Some(("mailto", address)) => address
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && DomainName::from_ascii(domain).is_ok()),
+        Some(("https", _)) => {
+            text.parse::<http::Uri>().is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()))
+        }
+        _ => false,
+    };
+    plain && whole && render_report_record(&[text]).is_ok()
 }
 
 fn duration(

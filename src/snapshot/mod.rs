@@ -3,10 +3,8 @@
 //! A [`Snapshot`] is never changed, only replaced as a whole. Bodies are rendered before it is
 //! built, so serving from it cannot fail, and no request ever sees half of an edit.
 
-mod records;
 mod shared;
 
-pub use records::{DnsRecord, records_to_publish, target_is_known};
 pub use shared::SharedSnapshot;
 
 use crate::{

@@ -10,11 +10,12 @@ use super::{
     schedule_rows::read_scheduled,
     seal::{MasterKey, Seal},
     served,
-    sqlite::{check_seal, read_certificate},
+    sqlite::{check_seal, read_certificate, read_credential},
 };
 use crate::{certificate::Certificate, name::PolicyHost};
 use sqlx::SqlitePool;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// A store that is read and nothing else, whether or not a daemon works with it.
 pub struct StoreReader {
@@ -43,6 +44,15 @@ impl StoreReader {
     /// [`StorageError`] when it cannot be read.
     pub async fn certificate(&self, host: &PolicyHost) -> Result<Option<Certificate>, StorageError> {
         read_certificate(&self.readers, &self.seal, host).await
+    }
+
+    /// What is kept under `name`, as [`Storage::credential`](super::Storage::credential) says.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it cannot be read.
+    pub async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        read_credential(&self.readers, &self.seal, name).await
     }
 
     /// The row of `host` in the schedule, if any.

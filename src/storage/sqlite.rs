@@ -189,6 +189,18 @@ pub(super) async fn read_certificate(
         .map_err(|source| StorageError::Unreadable { what: certificate_of(host), source })
 }
 
+pub(super) async fn read_credential(
+    readers: &SqlitePool,
+    seal: &Seal,
+    name: &str,
+) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+    let query = sqlx::query_scalar("SELECT secret FROM credentials WHERE name = ?").bind(name);
+    let stored: Option<Vec<u8>> = within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
+    let Some(stored) = stored.map(Zeroizing::new) else { return Ok(None) };
+    let opened = seal.open(Purpose::Credential, name, &stored);
+    opened.map(Some).map_err(|error| sealed(format!("the credential {name:?}"), error))
+}
+
 fn certificate_of(host: &PolicyHost) -> String {
     format!("the certificate of {host}")
 }
@@ -230,13 +242,7 @@ impl CertificateSource for SqliteStorage {
 #[async_trait::async_trait]
 impl Storage for SqliteStorage {
     async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
-        let pools = self.readers().await;
-        let query = sqlx::query_scalar("SELECT secret FROM credentials WHERE name = ?").bind(name);
-        let stored: Option<Vec<u8>> =
-            within(READ, query.fetch_optional(&pools.readers)).await.map_err(read_error)?;
-        let Some(stored) = stored.map(Zeroizing::new) else { return Ok(None) };
-        let opened = self.seal.open(Purpose::Credential, name, &stored);
-        opened.map(Some).map_err(|error| sealed(format!("the credential {name:?}"), error))
+        read_credential(&self.readers().await.readers, &self.seal, name).await
     }
 
     async fn save_credential(&self, name: &str, secret: &[u8]) -> Result<(), StorageError> {

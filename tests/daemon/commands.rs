@@ -47,7 +47,11 @@ fn records_prints_what_to_publish_without_a_daemon() {
     let shown = text(records.stdout);
     assert!(shown.contains("mta-sts.meadow.example. 300 IN CNAME mta-sts.provider.example."), "{shown}");
     assert!(shown.contains("_mta-sts.meadow.example. 300 IN TXT \"v=STSv1; id="), "{shown}");
-    assert_ne!(home.run(&["records", "stranger.example"]).status.code(), Some(0));
+    assert_eq!(home.run(&["records", "stranger.example"]).status.code(), Some(78));
+    let both = home.run(&["records", "meadow.example", "stranger.example", "--format", "json"]);
+    assert_eq!(both.status.code(), Some(78), "who is served is printed, and the other is told");
+    let shown: serde_json::Value = serde_json::from_slice(&both.stdout).unwrap();
+    assert_eq!(shown[0]["value"], "mta-sts.provider.example", "{shown}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod commands;
 mod fault_proxy;
 mod issue;
 mod kills;
+mod looking;
 mod operator;
 #[path = "../support/pebble.rs"]
 mod pebble;
@@ -19,3 +20,4 @@ mod stop;
 mod support;
 mod systemd;
 mod tries;
+mod zone;

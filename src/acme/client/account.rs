@@ -9,7 +9,7 @@
 use super::{
     Account, AccountBuilder, Error, ExternalAccountKey, Key, NONCE_PAUSE, NONCE_REPEATS, NewAccount,
     failure::{is_problem, sort, sort_answer, sort_transport, unreachable},
-    insist,
+    insist, kept,
 };
 use crate::{
     acme::{
@@ -173,9 +173,26 @@ impl Registrar {
         self.finish_key_change().await?;
         let key = self.kept(&self.key_name()).await?.map(|der| PrivateKey::from_pkcs8(der.to_vec()));
         let url = self.kept(&self.url_name()).await?;
-        match (key, url) {
+        let session = match (key, url) {
             (Some(key), Some(url)) if !forgotten => self.restore(key, &url, directory).await,
             (key, _) => self.register(key, directory).await,
+        }?;
+        self.note_caa_identities(&session.directory).await;
+        Ok(session)
+    }
+
+    /// Keeps by what CAA records may name the authority, for those who say what to publish. An order is
+    /// as good without.
+    async fn note_caa_identities(&self, directory: &Directory) {
+        let (name, identities) = (kept::caa_name(&self.directory), directory.meta.caa_identities.join(" "));
+        match self.kept(&name).await {
+            Ok(Some(known)) if *known == identities.as_bytes() => {}
+            Ok(None) if identities.is_empty() => {}
+            _ => {
+                if let Err(error) = self.keep(&name, identities.as_bytes()).await {
+                    debug!(directory = self.directory, %error, "CAA identities not kept");
+                }
+            }
         }
     }
 
@@ -339,7 +356,7 @@ impl Registrar {
 
     /// Where the account's URL is kept, once the authority has given one.
     pub(super) fn url_name(&self) -> String {
-        format!("acme-account-url:{}", self.directory)
+        kept::url_name(&self.directory)
     }
 
     /// Where the contact is kept that the authority was told last.

@@ -286,8 +286,12 @@ async fn accepted(settings: &[&str], publish: &Publish) -> Vec<&'static str> {
 #[tokio::test]
 async fn our_addresses_are_those_said_then_published_then_bound() {
     let published = ["192.0.2.2", "2001:db8::2"];
-    let addresses = Publish { cname: None, addresses: published.map(|text| text.parse().unwrap()).into() };
-    let cname = Publish { cname: Some("to.provider.example".into()), addresses: vec![] };
+    let addresses = Publish {
+        cname: None,
+        addresses: published.map(|text| text.parse().unwrap()).into(),
+        ..Publish::default()
+    };
+    let cname = Publish { cname: Some("to.provider.example".into()), ..Publish::default() };
     let both = Publish { cname: cname.cname.clone(), ..addresses.clone() };
     assert_eq!(accepted(&["auto"], &Publish::default()).await, ["192.0.2.9"]);
     assert_eq!(accepted(&["auto"], &addresses).await, published);
@@ -301,7 +305,7 @@ async fn our_addresses_are_those_said_then_published_then_bound() {
 async fn trouble_with_our_own_name_is_nobody_elses_fault() {
     let bogus = Unanswered { kind: UnansweredKind::Bogus, reason: "signatures do not hold".into() };
     let lookup = world(|lookup| lookup.set_trouble("to.provider.example", Some(bogus)));
-    let cname = Publish { cname: Some("to.provider.example".into()), addresses: vec![] };
+    let cname = Publish { cname: Some("to.provider.example".into()), ..Publish::default() };
     let found = preflight(lookup, &["auto"], cname).findings(&host(), None).await;
     assert!(matches!(&found[..], [finding] if !finding.code.is_tenants()), "{found:?}");
 }

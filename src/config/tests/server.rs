@@ -94,6 +94,15 @@ fn the_servers_part_is_checked_key_by_key() {
             ],
         ),
         (
+            "[publish]\nrecord_zone = \"_x.example\"\ntlsrpt_rua = [\"mailto:a@b.example\", \"ftp://b.example\", \"mailto:a@b.example\"]\n"
+                .to_owned(),
+            &[
+                "2:15: record_zone \"_x.example\" has the character '_'; names consist of letters, digits and hyphens; write a domain of yours; <domain>.<record_zone> then has the TXT record of <domain>",
+                "3:37: \"ftp://b.example\" is no address for reports; write \"mailto:tlsrpt@example.com\" or \"https://…\", with , ; and ! percent-encoded",
+                "3:56: \"mailto:a@b.example\" is written twice; write it once",
+            ],
+        ),
+        (
             "[acme]\ndirectory = \"internal\"\npreflight = { enable = true, addresses = [\"auto\", \"x\"] }\n"
                 .to_owned(),
             &[

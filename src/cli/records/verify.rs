@@ -1,0 +1,138 @@
+//! `mta-stsd records --verify`: whether each record is there, and whether it is safe to publish now.
+
+use crate::{
+    cli::{
+        DIFFERENT, DONE, UNKNOWN,
+        looking::{ADDRESSES_MAX, LookingArgs},
+        small_runtime,
+    },
+    clock::Clock,
+    config::Server,
+    dns::{DnsName, Lookup, Unanswered},
+    name::PolicyHost,
+    policy_fetch::{Fetcher, Offer},
+    publishing::{
+        Looked, PolicySeen, PublishedRecord, RecordData, Role, Safety, Seen, compare, policy_seen,
+        safe_to_publish,
+    },
+    snapshot::Snapshot,
+};
+
+/// What was found of one policy domain, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    AsExpected,
+    Unknown,
+    Different,
+}
+
+impl Verdict {
+    fn code(self) -> u8 {
+        match self {
+            Self::AsExpected => DONE,
+            Self::Unknown => UNKNOWN,
+            Self::Different => DIFFERENT,
+        }
+    }
+}
+
+/// Looks at every record of `found` and prints what is seen.
+pub(super) fn run(
+    found: &[(PolicyHost, Vec<PublishedRecord>)],
+    looking: &LookingArgs,
+    server: &Server,
+    snapshot: &Snapshot,
+) -> u8 {
+    let parts = looking.lookup(Some(&server.dns)).and_then(|lookup| Ok((lookup, looking.fetcher()?)));
+    let (lookup, fetcher) = match parts {
+        Ok(parts) => parts,
+        Err(code) => return code,
+    };
+    let runtime = match small_runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mta-stsd: {error}");
+            return crate::cli::FAILED;
+        }
+    };
+    let mut worst = Verdict::AsExpected;
+    for (host, records) in found {
+        let body = snapshot.find(host.as_str()).map(|hosted| hosted.policy.body().clone());
+        let looker = Looker { lookup: &lookup, fetcher: &fetcher, internal: server.acme.is_internal() };
+        let (text, verdict) = runtime.block_on(looker.look(host, records, &body.unwrap_or_default()));
+        print!("{text}");
+        worst = worst.max(verdict);
+    }
+    worst.code()
+}
+
+/// Asks the world about one domain after the other.
+struct Looker<'a> {
+    lookup: &'a dyn Lookup,
+    fetcher: &'a Fetcher,
+    internal: bool,
+}
+
+impl Looker<'_> {
+    async fn look(&self, host: &PolicyHost, records: &[PublishedRecord], body: &[u8]) -> (String, Verdict) {
+        let policy = self.policy(host, body).await;
+        let (shown, mut worst) = match &policy {
+            PolicySeen::Served => ("served as it should be".to_owned(), Verdict::AsExpected),
+            PolicySeen::Other(why) | PolicySeen::NotServed(why) => {
+                (format!("not served as it should be: {why}"), Verdict::Different)
+            }
+            PolicySeen::Unknown(why) => (format!("not seen: {why}"), Verdict::Unknown),
+        };
+        let mut text = format!("{}: policy {shown}\n", host.domain());
+        for record in records {
+            let (seen, at) = compare(record, records, &self.looked(record).await);
+            let (shown, verdict) = match &seen {
+                Seen::AsExpected => ("as expected".to_owned(), Verdict::AsExpected),
+                Seen::Absent => ("nothing".to_owned(), Verdict::Different),
+                Seen::Different(others) => (others.join(", "), Verdict::Different),
+                Seen::Unknown(why) => (format!("not known: {why}"), Verdict::Unknown),
+            };
+            worst = worst.max(verdict);
+            text.push_str(&format!("  {record}\n    seen         {shown}\n    where        {at}.\n"));
+            if seen != Seen::AsExpected {
+                let safety = match safe_to_publish(record, &policy, self.internal) {
+                    Safety::Safe => "yes".to_owned(),
+                    Safety::NotYet(why) => format!("not yet: {why}"),
+                    Safety::Unknown(why) => format!("not known: {why}"),
+                };
+                text.push_str(&format!("    publish now  {safety}\n"));
+            }
+        }
+        (text, worst)
+    }
+
+    async fn looked(&self, record: &PublishedRecord) -> Looked {
+        let name = DnsName::new(&record.name);
+        match (record.role, &record.data) {
+            (_, RecordData::CaaIssue(_)) => Looked::Caa(self.lookup.caa(&name).await),
+            (Role::PolicyHost | Role::Authorization, _) => {
+                Looked::Addresses(self.lookup.addresses(&name).await)
+            }
+            (Role::Indicator | Role::Reports, _) => {
+                Looked::Txt(self.lookup.txt(&name).await.map(|answer| answer.data))
+            }
+        }
+    }
+
+    /// Fetches the policy from every address of its host, as both kinds of senders do.
+    async fn policy(&self, host: &PolicyHost, body: &[u8]) -> PolicySeen {
+        let addresses = match self.lookup.addresses(&host.into()).await {
+            Ok(addresses) => addresses,
+            Err(Unanswered { reason, .. }) => {
+                return PolicySeen::Unknown(format!("no answer from DNS: {reason}"));
+            }
+        };
+        let mut fetches = Vec::new();
+        for address in addresses.iter().take(ADDRESSES_MAX) {
+            for offer in [Offer::Http1WithoutAlpn, Offer::Http2] {
+                fetches.push(self.fetcher.fetch(host, address, offer, Clock::System.now()).await);
+            }
+        }
+        policy_seen(&fetches, body)
+    }
+}

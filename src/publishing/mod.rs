@@ -1,0 +1,16 @@
+//! What customers publish in their DNS, in which form, and when it is safe to.
+//!
+//! Pure: values in, values out. Which records there are is decided in `record`, how each DNS tool
+//! writes them in `format`, and whether now is the time for one of them in `safety`.
+
+mod format;
+mod record;
+mod safety;
+mod seen;
+
+pub use format::Format;
+pub use record::{
+    Authorization, DnsRecord, Holder, PublishedRecord, RecordData, Role, records_to_publish, target_is_known,
+};
+pub use safety::{PolicySeen, Safety, policy_seen, safe_to_publish, served_body};
+pub use seen::{Looked, Seen, compare};
