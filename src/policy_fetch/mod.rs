@@ -3,7 +3,7 @@
 //! One call dials one address and asks once; whoever wants to know about two addresses, or about both
 //! versions of HTTP, calls again. GET only, no redirect is followed, no proxy of the environment is
 //! asked, no cookie and no cache exists. What was seen is written down as it was seen ([`Fetch`]); what
-//! a sender would make of it is decided afterwards by [`judge`], which is pure. Reading the policy
+//! a sender would make of it is decided afterwards by [`judge()`], which is pure. Reading the policy
 //! itself is the business of [`crate::policy`].
 
 mod fetcher;
