@@ -284,7 +284,7 @@ impl CrossCheck {
         let findings = self.status.of(domain).map(|status| status.findings).unwrap_or_default();
         let rows: Vec<_> = findings.iter().map(|known| known.to_row(domain)).collect();
         let healthy = self.unkept.is_empty();
-        match self.storage.replace_findings(domain, &rows).await {
+        match self.storage.replace_findings(domain, &rows, self.clock.now()).await {
             Ok(()) => {
                 self.unkept.remove(domain);
                 if !healthy && self.unkept.is_empty() {

@@ -35,6 +35,8 @@ pub struct KnownFinding {
     pub finding: Finding,
     /// When it was first seen.
     pub since: Timestamp,
+    /// Whether it is certain enough to tell somebody; it then stands in the history.
+    pub raised: bool,
 }
 
 impl KnownFinding {
@@ -46,12 +48,13 @@ impl KnownFinding {
             subject: self.finding.subject.to_string(),
             severity: self.finding.severity.as_str().into(),
             since: self.since,
+            raised: self.raised,
         }
     }
 
     /// Reads a kept finding; `None` when another version kept what this one does not know.
     pub(super) fn from_row(row: &FindingRow) -> Option<Self> {
-        Some(Self { finding: Finding::from_row(row)?, since: row.since })
+        Some(Self { finding: Finding::from_row(row)?, since: row.since, raised: row.raised })
     }
 }
 
@@ -106,7 +109,11 @@ impl CrossCheckStatus {
                 }
                 Some(_) => {}
             }
-            status.findings.push(KnownFinding { finding, since: known.map_or(now, |known| known.since) });
+            status.findings.push(KnownFinding {
+                finding,
+                since: known.map_or(now, |known| known.since),
+                raised: true,
+            });
         }
         let gone = |known: &&KnownFinding| {
             !status.findings.iter().any(|stays| same_matter(&stays.finding, &known.finding))
@@ -169,7 +176,7 @@ mod tests {
         let milder = finding("a.example", Severity::Info);
         let change = status.answered(&domain, vec![milder.clone()], at(4));
         assert_eq!(change, Change { reassessed: vec![milder.clone()], gone: vec![b], ..Change::default() });
-        let expected = [KnownFinding { finding: milder, since: at(1) }];
+        let expected = [KnownFinding { finding: milder, since: at(1), raised: true }];
         assert_eq!(status.of(&domain).unwrap().findings, expected);
     }
 
@@ -195,17 +202,19 @@ mod tests {
         for code in FindingCode::ALL {
             for severity in Severity::ALL {
                 let finding = Finding { code, subject: "a.example".into(), severity };
-                let known = KnownFinding { finding, since: at(7) };
+                let known = KnownFinding { finding, since: at(7), raised: true };
                 assert_eq!(KnownFinding::from_row(&known.to_row(&domain)), Some(known));
             }
         }
-        let row = KnownFinding { finding: finding("", Severity::Info), since: at(7) }.to_row(&domain);
+        let row = KnownFinding { finding: finding("", Severity::Info), since: at(7), raised: false }
+            .to_row(&domain);
         assert_eq!(KnownFinding::from_row(&FindingRow { code: "OTHER".into(), ..row }), None);
     }
 
     #[test]
     fn a_domain_without_an_answer_keeps_what_was_found_until_it_leaves() {
-        let kept = KnownFinding { finding: finding("a.example", Severity::Critical), since: at(1) };
+        let kept =
+            KnownFinding { finding: finding("a.example", Severity::Critical), since: at(1), raised: true };
         let (status, domain) = taken_in(vec![kept.clone()]);
         status.unanswered(&domain, at(2));
         let known = status.of(&domain).unwrap();

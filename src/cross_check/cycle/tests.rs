@@ -163,8 +163,8 @@ async fn a_domain_that_left_is_forgotten_and_not_asked_any_more() {
         subject: "old.example".into(),
         severity: Severity::Error,
     };
-    let kept = KnownFinding { finding, since: world.clock.now() };
-    world.store.replace_findings(&before, &[kept.to_row(&before)]).await.unwrap();
+    let kept = KnownFinding { finding, since: world.clock.now(), raised: true };
+    world.store.replace_findings(&before, &[kept.to_row(&before)], world.clock.now()).await.unwrap();
     world.lookup.set_hosts(&one, &["a.example.net"]);
     world.lookup.set_hosts(&two, &["b.example.net"]);
     let (status, ..) = world.start();
