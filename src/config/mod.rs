@@ -6,6 +6,7 @@
 //! holds the files against each other and against what was good before, and says what a [`Fault`]
 //! holds back.
 
+mod alerts;
 mod check;
 mod contest;
 mod duration;
@@ -20,6 +21,7 @@ mod server;
 mod source;
 mod tenants;
 
+pub use alerts::{Alert, AlertFormat, AlertSeverity, AlertTarget};
 pub use check::{Outcome, Previous, Tenants, check};
 pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
@@ -53,6 +55,8 @@ pub struct Server {
     pub cross_check: CrossCheck,
     /// What a stranger may use up.
     pub limits: Limits,
+    /// Who is told of findings.
+    pub alerts: Vec<Alert>,
     /// The local status socket.
     pub admin: Admin,
     /// What customers are told to publish in their DNS.

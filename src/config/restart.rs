@@ -34,7 +34,7 @@ impl Server {
 
     /// Every key but those of `[publish]`; a test holds them against the keys that are read.
     fn settings(&self) -> Vec<Setting> {
-        let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
+        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, publish: _ } = self;
         let Listen { https, http } = listen;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, timeout, retries, lookups_at_once } = dns;
@@ -54,6 +54,8 @@ impl Server {
             setting("dns.lookups_at_once", lookups_at_once.to_string()),
             setting("cross_check.enabled", enabled.to_string()),
             setting("cross_check.period", duration_shown(*period)),
+            // Arguments and addresses may be secrets as well.
+            secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),
         ];
         let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;

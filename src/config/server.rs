@@ -4,7 +4,7 @@ mod authorities;
 
 use super::{
     Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish,
-    Server, Store,
+    Server, Store, alerts,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -94,6 +94,7 @@ pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Pat
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
         cross_check: cross_check(root.table("cross_check")),
+        alerts: alerts::read(root, reading, folder),
         limits: limits(root.table("limits")),
         publish: reader.publish(root.table("publish")),
         listen,
