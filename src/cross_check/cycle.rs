@@ -313,7 +313,7 @@ async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Seen {
 }
 
 async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Seen, Unanswered> {
-    Ok(match lookup.mx(domain).await? {
+    Ok(match lookup.mx(domain).await?.data {
         MxAnswer::Records(records) if !records.is_empty() => Seen::Records(records),
         MxAnswer::NoSuchDomain => Seen::NoSuchDomain,
         _ if lookup.has_address(domain).await? => Seen::Implicit,

@@ -4,8 +4,8 @@
 //! no search list and no hosts file can answer in DNS's place.
 
 use super::{
-    Addresses, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings, Unanswered,
-    UnansweredKind, bogus,
+    Addresses, Answer, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings,
+    TlsaAnswer, TlsaRecord, TxtAnswer, Unanswered, UnansweredKind, bogus,
 };
 use crate::name::DomainName;
 use hickory_resolver::{
@@ -14,7 +14,7 @@ use hickory_resolver::{
     net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
     proto::{
         op::ResponseCode,
-        rr::{Name, RData, RecordType},
+        rr::{Name, RData, Record, RecordType},
     },
     system_conf::read_system_conf,
 };
@@ -86,16 +86,14 @@ impl HickoryLookup {
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
-    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, Unanswered> {
+    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Said, Unanswered> {
         let name = full_name(name)?;
         let asked = timeout(self.question_deadline, self.resolver.lookup(name.clone(), kind)).await;
         match asked.map_err(|_| because(&NetError::Timeout))? {
-            Ok(lookup) => {
-                Ok(Answer::Records(lookup.answers().iter().map(|record| record.data.clone()).collect()))
-            }
-            Err(error) if error.is_nx_domain() => Ok(Answer::NoSuchDomain),
+            Ok(lookup) => Ok(Said { records: lookup.answers().to_vec(), exists: true, secure: false }),
+            Err(error) if error.is_nx_domain() => Ok(Said::default()),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_denial(&none) => {
-                Ok(Answer::Records(vec![]))
+                Ok(Said { exists: true, ..Said::default() })
             }
             Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
                 Err(match self.first_server {
@@ -111,31 +109,40 @@ impl HickoryLookup {
     }
 
     async fn has(&self, name: &DnsName, kind: RecordType) -> Result<bool, Unanswered> {
-        match self.ask(name, kind).await? {
-            Answer::Records(records) => Ok(records.iter().any(|data| data.record_type() == kind)),
-            Answer::NoSuchDomain => Ok(false),
-        }
+        Ok(self.ask(name, kind).await?.records.iter().any(|record| record.record_type() == kind))
     }
 
     /// Follows CNAME records. hickory would, too, but shows only what is at their end.
     async fn follow(&self, name: &DnsName) -> Result<Followed, Unanswered> {
-        let (mut end, mut chain) = (name.clone(), Vec::new());
+        let mut at = Followed { end: name.clone(), chain: vec![], exists: true, ttl: None, secure: true };
         loop {
-            let Answer::Records(records) = self.ask(&end, RecordType::CNAME).await? else {
-                return Ok(Followed { end, chain, exists: false });
-            };
-            let target = records.iter().find_map(|data| match data {
+            let said = self.ask(&at.end, RecordType::CNAME).await?;
+            at.note(&said);
+            at.exists = said.exists;
+            let target = said.records.iter().find_map(|record| match &record.data {
                 RData::CNAME(target) => Some(presentation(target)),
                 _ => None,
             });
-            let Some(target) = target else { return Ok(Followed { end, chain, exists: true }) };
-            if chain.len() == CNAMES_MAX {
+            let Some(target) = target else { return Ok(at) };
+            if at.chain.len() == CNAMES_MAX {
                 let reason = format!("more than {CNAMES_MAX} CNAME records follow one another from {name}");
                 return Err(Unanswered { kind: UnansweredKind::TooManyCnames, reason });
             }
-            chain.push(target.clone());
-            end = target;
+            at.chain.push(target.clone());
+            at.end = target;
         }
+    }
+
+    /// Asks for the records at the end of the CNAME records of `name`.
+    async fn at_end(&self, name: &DnsName, kind: RecordType) -> Result<(Followed, Vec<RData>), Unanswered> {
+        let mut at = self.follow(name).await?;
+        if !at.exists {
+            return Ok((at, vec![]));
+        }
+        let said = self.ask(&at.end, kind).await?;
+        at.note(&said);
+        let records = said.records.into_iter().map(|record| record.data);
+        Ok((at, records.filter(|data| data.record_type() == kind).take(RECORDS_MAX).collect()))
     }
 }
 
@@ -144,46 +151,57 @@ struct Followed {
     end: DnsName,
     chain: Vec<DnsName>,
     exists: bool,
+    ttl: Option<Duration>,
+    secure: bool,
 }
 
-enum Answer {
-    Records(Vec<RData>),
-    NoSuchDomain,
+impl Followed {
+    /// Counts what was said on the way: the least TTL, and no signature missing.
+    fn note(&mut self, said: &Said) {
+        self.ttl = self.ttl.into_iter().chain(said.ttl()).min();
+        self.secure &= said.secure;
+    }
 }
 
-impl Answer {
-    fn into_records(self) -> Vec<RData> {
-        match self {
-            Self::Records(records) => records,
-            Self::NoSuchDomain => vec![],
-        }
+/// What a resolver said to one question.
+#[derive(Default)]
+struct Said {
+    records: Vec<Record>,
+    /// Whether the name does.
+    exists: bool,
+    secure: bool,
+}
+
+impl Said {
+    fn ttl(&self) -> Option<Duration> {
+        self.records.iter().map(|record| Duration::from_secs(record.ttl.into())).min()
     }
 }
 
 #[async_trait::async_trait]
 impl Lookup for HickoryLookup {
-    async fn mx(&self, domain: &DomainName) -> Result<MxAnswer, Unanswered> {
+    async fn mx(&self, domain: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let records = match self.ask(&domain.into(), RecordType::MX).await? {
-            Answer::Records(records) => records,
-            Answer::NoSuchDomain => return Ok(MxAnswer::NoSuchDomain),
-        };
+        let said = self.ask(&domain.into(), RecordType::MX).await?;
         // CNAMEs on the way to the domain's records may stand among them.
-        let mut found: Vec<MxRecord> = records
+        let mut found: Vec<MxRecord> = said
+            .records
             .iter()
-            .filter_map(|data| match data {
+            .filter_map(|record| match &record.data {
                 RData::MX(mx) => {
                     Some(MxRecord { preference: mx.preference, host: presentation(&mx.exchange) })
                 }
                 _ => None,
             })
             .collect();
-        if found.is_empty() {
-            return Ok(MxAnswer::NoRecords);
-        }
         found.sort_unstable();
         found.truncate(MX_RECORDS_MAX);
-        Ok(MxAnswer::Records(found))
+        let data = match said.exists {
+            false => MxAnswer::NoSuchDomain,
+            true if found.is_empty() => MxAnswer::NoRecords,
+            true => MxAnswer::Records(found),
+        };
+        Ok(Answer { secure: said.secure, ..Answer::new(data, said.ttl()) })
     }
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
@@ -198,37 +216,66 @@ impl Lookup for HickoryLookup {
 
     async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let Followed { end, chain, exists } = self.follow(name).await?;
-        if !exists {
-            return Ok(Addresses { chain, ..Addresses::default() });
+        let mut at = self.follow(name).await?;
+        let (mut a, mut aaaa) = (vec![], vec![]);
+        if at.exists {
+            let (v4, v6) =
+                tokio::join!(self.ask(&at.end, RecordType::A), self.ask(&at.end, RecordType::AAAA));
+            for said in [v4?, v6?] {
+                at.note(&said);
+                for record in said.records {
+                    match record.data {
+                        RData::A(address) => a.push(address.0),
+                        RData::AAAA(address) => aaaa.push(address.0),
+                        _ => {}
+                    }
+                }
+            }
+            a.truncate(RECORDS_MAX);
+            aaaa.truncate(RECORDS_MAX);
         }
-        let (v4, v6) = tokio::join!(self.ask(&end, RecordType::A), self.ask(&end, RecordType::AAAA));
-        let a = v4?.into_records().into_iter().filter_map(|data| match data {
-            RData::A(address) => Some(address.0),
+        let Followed { chain, exists, ttl, secure, .. } = at;
+        Ok(Addresses { a, aaaa, chain, exists, ttl, secure, ..Addresses::default() })
+    }
+
+    async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let (at, found) = self.at_end(name, RecordType::TXT).await?;
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::TXT(txt) => Some(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
             _ => None,
         });
-        let aaaa = v6?.into_records().into_iter().filter_map(|data| match data {
-            RData::AAAA(address) => Some(address.0),
+        let records = records.collect();
+        let data = TxtAnswer { records, chain: at.chain, exists: at.exists, beside_cname: false };
+        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+    }
+
+    async fn tlsa(&self, name: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let (at, found) = self.at_end(name, RecordType::TLSA).await?;
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::TLSA(tlsa) => Some(TlsaRecord {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data,
+            }),
             _ => None,
         });
-        let (a, aaaa) = (a.take(RECORDS_MAX).collect(), aaaa.take(RECORDS_MAX).collect());
-        Ok(Addresses { a, aaaa, chain, exists })
+        let data = TlsaAnswer { records: records.collect(), exists: at.exists };
+        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
     }
 
     async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let Followed { end, chain, exists } = self.follow(name).await?;
-        if !exists {
-            return Ok(CaaAnswer { records: vec![], chain });
-        }
-        let found = self.ask(&end, RecordType::CAA).await?.into_records();
+        let (at, found) = self.at_end(name, RecordType::CAA).await?;
         let records = found.into_iter().filter_map(|data| match data {
             RData::CAA(caa) => {
                 Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
             }
             _ => None,
         });
-        Ok(CaaAnswer { records: records.take(RECORDS_MAX).collect(), chain })
+        Ok(CaaAnswer { records: records.collect(), chain: at.chain })
     }
 }
 

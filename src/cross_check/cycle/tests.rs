@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::{Publish, Tenant, TenantId},
     cross_check::{DomainStatus, FindingCode},
-    dns::{Addresses, CaaAnswer, DnsName, memory::MemoryLookup},
+    dns::{Addresses, Answer, CaaAnswer, DnsName, TlsaAnswer, TxtAnswer, memory::MemoryLookup},
     logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::MemoryStorage,
@@ -209,12 +209,18 @@ struct SlowLookup {
 
 #[async_trait::async_trait]
 impl Lookup for SlowLookup {
-    async fn mx(&self, _: &DomainName) -> Result<MxAnswer, Unanswered> {
+    async fn mx(&self, _: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         self.waiting_max.fetch_max(waiting, Ordering::Relaxed);
         sleep(Duration::from_secs(1)).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Ok(MxAnswer::NoSuchDomain)
+        Ok(Answer::default())
+    }
+    async fn txt(&self, _: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
+        Ok(Answer::default())
+    }
+    async fn tlsa(&self, _: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
+        Ok(Answer::default())
     }
     async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
         Ok(Addresses::default())

@@ -7,7 +7,7 @@ use hickory_server::{
     proto::{
         op::{Edns, Metadata},
         rr::{
-            LowerName, RData, Record,
+            LowerName,
             rdata::{A, AAAA, CAA, CNAME, MX, NS, SOA},
         },
     },
@@ -132,8 +132,8 @@ fn domain(text: &str) -> DomainName {
     DomainName::from_ascii(text).unwrap()
 }
 
-fn show(answer: MxAnswer) -> Vec<String> {
-    let MxAnswer::Records(records) = answer else { panic!("{answer:?}") };
+fn show(answer: Answer<MxAnswer>) -> Vec<String> {
+    let MxAnswer::Records(records) = answer.data else { panic!("{answer:?}") };
     records.iter().map(|record| format!("{} {}", record.preference, record.host)).collect()
 }
 
@@ -164,8 +164,11 @@ async fn of_very_many_records_the_preferred_ones_are_kept() {
 #[tokio::test]
 async fn no_record_and_no_domain_are_answers() {
     let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-    assert_eq!(lookup.mx(&domain("empty.example")).await, Ok(MxAnswer::NoRecords));
-    assert_eq!(lookup.mx(&domain("gone.example")).await, Ok(MxAnswer::NoSuchDomain));
+    assert_eq!(lookup.mx(&domain("empty.example")).await.map(|answer| answer.data), Ok(MxAnswer::NoRecords));
+    assert_eq!(
+        lookup.mx(&domain("gone.example")).await.map(|answer| answer.data),
+        Ok(MxAnswer::NoSuchDomain)
+    );
     assert_eq!(lookup.has_address(&domain("empty.example")).await, Ok(false));
     assert_eq!(lookup.has_address(&domain("gone.example")).await, Ok(false));
     assert_eq!(lookup.has_address(&domain("v4.example")).await, Ok(true));
@@ -212,8 +215,9 @@ async fn every_step_to_the_addresses_is_told() {
     let both = Addresses {
         a: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
         aaaa: vec!["2001:db8::7".parse().unwrap()],
-        chain: vec![],
         exists: true,
+        ttl: Some(Duration::from_secs(300)),
+        ..Addresses::default()
     };
     let chain = vec![DnsName::new("_token.alias2.example"), DnsName::new("both.provider.example")];
     assert_eq!(addresses(&lookup, "both.example").await, Ok(both.clone()));
@@ -229,7 +233,8 @@ async fn a_name_without_addresses_is_not_a_name_that_does_not_exist() {
     let empty = Addresses { exists: true, ..Addresses::default() };
     assert_eq!(addresses(&lookup, "empty.example").await, Ok(empty));
     assert_eq!(addresses(&lookup, "gone.example").await, Ok(Addresses::default()));
-    let dangling = Addresses { chain: vec![DnsName::new("gone.example")], ..Addresses::default() };
+    let ttl = Some(Duration::from_secs(300));
+    let dangling = Addresses { ttl, chain: vec![DnsName::new("gone.example")], ..Addresses::default() };
     assert_eq!(addresses(&lookup, "dangling.example").await, Ok(dangling));
 }
 
