@@ -14,7 +14,7 @@
 //! | 7 | [`cli`] |
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
-//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
+//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`], [`alert`] |
 //! | 3 | [`snapshot`] |
 //! | 2 | [`config`], [`storage`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
@@ -46,6 +46,7 @@ pub mod storage;
 pub mod snapshot;
 // Floor 4
 pub mod acme;
+pub mod alert;
 pub mod cross_check;
 pub mod https;
 pub mod reload;

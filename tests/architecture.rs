@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy", "dns", "certificate"],
     &["config", "storage"],
     &["snapshot"],
-    &["reload", "acme", "cross_check", "https"],
+    &["reload", "acme", "cross_check", "https", "alert"],
     &["admin"],
     &["daemon"],
     &["cli"],
