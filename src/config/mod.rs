@@ -227,6 +227,8 @@ pub struct Dns {
     pub retries: usize,
     /// Questions in flight at once.
     pub lookups_at_once: usize,
+    /// Whether resolvers beyond this host are believed that say an answer is signed.
+    pub trust_ad: bool,
 }
 
 /// `[cross_check]`: policies against MX records.

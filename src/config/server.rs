@@ -67,7 +67,7 @@ impl Default for Budgets {
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: 2 * SECOND, retries: 1, lookups_at_once: 64 }
+        Self { servers: Vec::new(), timeout: 2 * SECOND, retries: 1, lookups_at_once: 64, trust_ad: false }
     }
 }
 
@@ -283,6 +283,7 @@ impl Reader<'_, '_> {
         duration(&mut table, "timeout", &mut dns.timeout, SECOND..=MINUTE);
         dns.retries = table.number("retries", dns.retries, 0..=10);
         dns.lookups_at_once = table.number("lookups_at_once", dns.lookups_at_once, 1..=1_024);
+        dns.trust_ad = table.flag("trust_ad").unwrap_or(dns.trust_ad);
         table.finish();
         dns
     }

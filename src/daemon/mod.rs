@@ -361,6 +361,7 @@ fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
+        trust_ad: dns.trust_ad,
     };
     HickoryLookup::new(&settings).or_else(|error| {
         let host = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));

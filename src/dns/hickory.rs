@@ -1,24 +1,27 @@
-//! The real resolver: hickory, and nothing of hickory beyond this file.
+//! The real resolver: hickory's messages, and nothing of hickory beyond this file and `question.rs`.
 //!
-//! It asks the resolvers it is given and does not recurse itself. Names are asked as full names, so
-//! no search list and no hosts file can answer in DNS's place.
+//! It asks the resolvers it is given, does not recurse itself and keeps no answers: that is what those
+//! resolvers do. Names are asked as full names, so no search list and no hosts file can answer in DNS's
+//! place. What is signed is not checked here; a resolver's word is taken, or not ([`Settings::trust_ad`]).
 
 use super::{
     Addresses, Answer, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings,
-    TlsaAnswer, TlsaRecord, TxtAnswer, Unanswered, UnansweredKind, bogus,
+    TlsaAnswer, TlsaRecord, TxtAnswer, Unanswered, UnansweredKind, question,
 };
 use crate::name::DomainName;
 use hickory_resolver::{
-    Resolver, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
+    net::NetError,
     proto::{
-        op::ResponseCode,
+        op::{Message, ResponseCode},
         rr::{Name, RData, Record, RecordType},
     },
     system_conf::read_system_conf,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// One question may take this much longer than all its tries; waiting in line does not count. With
@@ -28,22 +31,18 @@ const BEYOND_TRIES: Duration = Duration::from_secs(1);
 const MX_RECORDS_MAX: usize = 64;
 /// More A, AAAA or CAA records than this are not looked at.
 const RECORDS_MAX: usize = 64;
-/// Answers kept. Every domain is asked once a period, so the cache only softens bursts.
-const CACHED_ANSWERS: u64 = 1_024;
-/// An edited zone shows after this time, whatever its own TTLs say.
-const POSITIVE_TTL_MAX: Duration = Duration::from_secs(300);
-/// An added record shows after this time, whatever the SOA record says.
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(60);
-
-/// Asks DNS through hickory.
+/// Asks resolvers, with hickory's messages.
 pub struct HickoryLookup {
-    resolver: TokioResolver,
+    servers: Vec<SocketAddr>,
+    /// Which of the servers answered last: it is asked first.
+    preferred: AtomicUsize,
     permits: Semaphore,
-    /// Who is asked whether a failure is a bogus answer, and for how long.
-    first_server: Option<SocketAddr>,
     timeout: Duration,
+    /// Tries at each server.
+    tries: usize,
     /// The longest one question may take, with all its tries and servers.
     question_deadline: Duration,
+    trust_ad: bool,
 }
 
 impl HickoryLookup {
@@ -53,58 +52,86 @@ impl HickoryLookup {
     ///
     /// [`Unusable`] when no servers are given and the system's configuration cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
-        let (config, options) = if settings.servers.is_empty() {
-            read_system_conf()?
-        } else {
-            let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-            (ResolverConfig::from_parts(None, vec![], servers), ResolverOpts::default())
+        let servers = match settings.servers.as_slice() {
+            [] => system_servers()?,
+            servers => servers.to_vec(),
         };
-        let first_server = config
-            .name_servers()
-            .first()
-            .and_then(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)));
-        let mut builder =
-            Resolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let lookups_at_once = settings.lookups_at_once.clamp(1, Semaphore::MAX_PERMITS);
-        let options = builder.options_mut();
-        options.timeout = settings.timeout;
-        options.attempts = settings.retries;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.cache_size = CACHED_ANSWERS;
-        options.positive_max_ttl = Some(POSITIVE_TTL_MAX);
-        options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-        // Over TCP all questions share a connection; one question is at most two of them (A, AAAA).
-        options.max_active_requests = lookups_at_once.saturating_mul(2).max(32);
         let tries = u32::try_from(settings.retries).unwrap_or(u32::MAX).saturating_add(1);
         Ok(Self {
-            resolver: builder.build()?,
+            servers,
+            preferred: AtomicUsize::new(0),
             permits: Semaphore::new(lookups_at_once),
-            first_server,
             timeout: settings.timeout,
+            tries: settings.retries.saturating_add(1),
             question_deadline: settings.timeout.saturating_mul(tries).saturating_add(BEYOND_TRIES),
+            trust_ad: settings.trust_ad,
         })
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
     async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Said, Unanswered> {
         let name = full_name(name)?;
-        let asked = timeout(self.question_deadline, self.resolver.lookup(name.clone(), kind)).await;
-        match asked.map_err(|_| because(&NetError::Timeout))? {
-            Ok(lookup) => Ok(Said { records: lookup.answers().to_vec(), exists: true, secure: false }),
-            Err(error) if error.is_nx_domain() => Ok(Said::default()),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_denial(&none) => {
-                Ok(Said { exists: true, ..Said::default() })
+        let (mut failed, mut reason) = (None, "no answer in time".to_owned());
+        let asked = timeout(self.question_deadline, self.ask_all(&name, kind, &mut failed, &mut reason));
+        if let Ok(Some(said)) = asked.await {
+            return Ok(said);
+        }
+        match failed {
+            Some(server) if question::answers_unchecked(server, &name, kind, self.timeout).await => {
+                let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
+                Err(Unanswered { kind: UnansweredKind::Bogus, reason })
             }
-            Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
-                Err(match self.first_server {
-                    Some(server) if bogus::answers_unchecked(server, &name, kind, self.timeout).await => {
-                        let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
-                        Unanswered { kind: UnansweredKind::Bogus, reason }
+            _ => Err(Unanswered::failed(reason)),
+        }
+    }
+
+    /// Asks one server after the other, each again while it is silent. Notes why there is no answer, and
+    /// who said SERVFAIL.
+    async fn ask_all(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        failed: &mut Option<SocketAddr>,
+        reason: &mut String,
+    ) -> Option<Said> {
+        let servers = self.servers.iter().copied().enumerate();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut left: Vec<_> = servers.cycle().skip(first).take(self.servers.len()).collect();
+        for _ in 0..self.tries {
+            let mut silent = Vec::new();
+            for (at, server) in left {
+                let message = match question::ask(server, name, kind, self.timeout).await {
+                    Ok(message) => message,
+                    Err(error) => {
+                        *reason = format!("{server}: {error}");
+                        silent.push((at, server));
+                        continue;
                     }
-                    _ => because(&error),
-                })
+                };
+                match message.metadata.response_code {
+                    ResponseCode::NoError | ResponseCode::NXDomain if !is_referral(&message) => {
+                        self.preferred.store(at, Ordering::Relaxed);
+                        return Some(self.heard(server, message));
+                    }
+                    ResponseCode::NoError => *reason = format!("{server} does not recurse"),
+                    code => *reason = format!("{server} said {code}"),
+                }
+                if message.metadata.response_code == ResponseCode::ServFail {
+                    failed.get_or_insert(server);
+                }
             }
-            Err(error) => Err(because(&error)),
+            left = silent;
+        }
+        None
+    }
+
+    fn heard(&self, server: SocketAddr, message: Message) -> Said {
+        let believed = self.trust_ad || server.ip().is_loopback();
+        Said {
+            exists: message.metadata.response_code == ResponseCode::NoError,
+            secure: believed && message.metadata.authentic_data,
+            records: message.answers,
         }
     }
 
@@ -112,7 +139,15 @@ impl HickoryLookup {
         Ok(self.ask(name, kind).await?.records.iter().any(|record| record.record_type() == kind))
     }
 
-    /// Follows CNAME records. hickory would, too, but shows only what is at their end.
+    /// Whether there are such records at `name` itself, as far as resolvers show what stands beside a
+    /// CNAME record. No answer counts as no.
+    async fn has_own(&self, name: &DnsName, kind: RecordType) -> bool {
+        let said = self.ask(name, kind).await.unwrap_or_default();
+        let mut records = said.records.iter();
+        records.any(|record| record.record_type() == kind && presentation(&record.name) == *name)
+    }
+
+    /// Follows CNAME records, which are shown and must not be too many.
     async fn follow(&self, name: &DnsName) -> Result<Followed, Unanswered> {
         let mut at = Followed { end: name.clone(), chain: vec![], exists: true, ttl: None, secure: true };
         loop {
@@ -241,12 +276,12 @@ impl Lookup for HickoryLookup {
     async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let (at, found) = self.at_end(name, RecordType::TXT).await?;
+        let beside_cname = !at.chain.is_empty() && self.has_own(name, RecordType::TXT).await;
         let records = found.into_iter().filter_map(|data| match data {
             RData::TXT(txt) => Some(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
             _ => None,
         });
-        let records = records.collect();
-        let data = TxtAnswer { records, chain: at.chain, exists: at.exists, beside_cname: false };
+        let data = TxtAnswer { records: records.collect(), chain: at.chain, exists: at.exists, beside_cname };
         Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
     }
 
@@ -279,18 +314,19 @@ impl Lookup for HickoryLookup {
     }
 }
 
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    NameServerConfig::new(address.ip(), true, connections.into())
+/// The resolvers of the system.
+fn system_servers() -> Result<Vec<SocketAddr>, Unusable> {
+    let (config, _) = read_system_conf()?;
+    let servers = config.name_servers().iter();
+    Ok(servers
+        .filter_map(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)))
+        .collect())
 }
 
-/// Whether an empty response denies the record, rather than refer us to somebody else.
-fn is_denial(none: &NoRecords) -> bool {
-    let referral = none.soa.is_none() && none.ns.as_ref().is_some_and(|servers| !servers.is_empty());
-    none.response_code == ResponseCode::NoError && !referral
+/// Whether an empty response refers us to somebody else, instead of denying the record.
+fn is_referral(message: &Message) -> bool {
+    let has = |kind| message.authorities.iter().any(|record| record.record_type() == kind);
+    message.answers.is_empty() && has(RecordType::NS) && !has(RecordType::SOA)
 }
 
 /// The name as text, with the dots and odd octets inside labels escaped (RFC 1035 §5.1).

@@ -4,10 +4,10 @@
 //! [`Unanswered`] never counts as absence (M-14, T-17).
 
 mod answer;
-mod bogus;
 mod dns_name;
 mod hickory;
 pub mod memory;
+mod question;
 
 pub use answer::{
     Addresses, Agreed, Answer, CaaAnswer, CaaRecord, MxAnswer, MxHost, MxRecord, TlsaAnswer, TlsaRecord,
@@ -82,4 +82,8 @@ pub struct Settings {
     pub retries: usize,
     /// Questions in flight at once; the others wait in line. Zero is taken as one.
     pub lookups_at_once: usize,
+    /// Whether a resolver is believed that says an answer is signed, wherever it is. The flag is worth as
+    /// much as the way to the resolver: anybody on it can set the bit (RFC 4035 §4.9.3, RFC 7672 §2.1.1).
+    /// Without this only resolvers on loopback addresses are believed.
+    pub trust_ad: bool,
 }

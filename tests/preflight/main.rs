@@ -154,7 +154,8 @@ impl Dns {
     fn lookup(&self) -> HickoryLookup {
         let servers = vec![self.resolver];
         let timeout = Duration::from_secs(2);
-        HickoryLookup::new(&Settings { servers, timeout, retries: 1, lookups_at_once: 8 }).unwrap()
+        HickoryLookup::new(&Settings { servers, timeout, retries: 1, lookups_at_once: 8, trust_ad: false })
+            .unwrap()
     }
 
     /// What stands against an order for the policy host of `domain`.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    audit::FindingCode,
     config::{Publish, Tenant, TenantId},
-    cross_check::{DomainStatus, FindingCode},
+    cross_check::DomainStatus,
     dns::{Addresses, Answer, CaaAnswer, DnsName, TlsaAnswer, TxtAnswer, memory::MemoryLookup},
     logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
@@ -158,11 +159,7 @@ async fn findings_keep_their_age_across_a_restart_and_go_when_mended() {
 async fn a_domain_that_left_is_forgotten_and_not_asked_any_more() {
     let (one, two, before) = (domain("one.example"), domain("two.example"), domain("before.example"));
     let world = World::of(&[one.clone(), two.clone()]);
-    let finding = Finding {
-        code: FindingCode::MxNotInPolicy,
-        subject: "old.example".into(),
-        severity: Severity::Error,
-    };
+    let finding = Finding::about(FindingCode::MxNotInPolicy, "old.example", Mode::Enforce);
     let kept = KnownFinding { finding, since: world.clock.now(), raised: true };
     world.store.replace_findings(&before, &[kept.to_row(&before)], world.clock.now()).await.unwrap();
     world.lookup.set_hosts(&one, &["a.example.net"]);
