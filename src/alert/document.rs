@@ -3,6 +3,7 @@
 //! The JSON form is an interface: within a version fields are added, never renamed.
 
 use super::{Alert, Part};
+use crate::audit::FindingCode;
 use serde_json::{Value, json};
 
 /// The version of our own document.
@@ -10,8 +11,16 @@ pub(super) const VERSION: &str = "mta-stsd-alert/1";
 
 /// The document of `alert`, as told by the alert of the configuration named `name`.
 pub(super) fn as_json(alert: &Alert, name: &str) -> Value {
-    let part =
-        |part: &Part| json!({ "code": part.code, "severity": part.severity.as_str(), "domains": part.count });
+    let part = |part: &Part| {
+        let title = FindingCode::parse(&part.code).map(|code| code.entry().title);
+        json!({
+            "code": part.code,
+            "title": title,
+            "severity": part.severity.as_str(),
+            "domains": part.count,
+            "remedy": remedy(alert, part),
+        })
+    };
     json!({
         "version": VERSION,
         "id": alert.id,
@@ -36,6 +45,13 @@ pub(super) fn as_slack(alert: &Alert) -> Value {
         (false, _) => ":warning:",
     };
     json!({ "text": format!("{mark} {}", escaped(&format!("{}\n{}", summary(alert), domains(alert)))) })
+}
+
+/// What mends a finding, said of the first of the domains.
+fn remedy(alert: &Alert, part: &Part) -> Option<String> {
+    let (code, domain) = (FindingCode::parse(&part.code)?, alert.domains.first()?);
+    let sentence = code.entry().remedy.replace("{domain}", domain.as_str());
+    Some(sentence.replace("{subject}", &alert.subject))
 }
 
 /// One sentence: how bad, what, about what, for how many.
@@ -80,10 +96,10 @@ mod tests {
         assert_eq!(document["version"], "mta-stsd-alert/1");
         assert_eq!((&document["state"], &document["severity"]), (&json!("firing"), &json!("error")));
         assert_eq!(document["summary"], "error: MX_NOT_IN_POLICY new.example, 22 domains");
-        assert_eq!(
-            document["findings"],
-            json!([{ "code": "MX_NOT_IN_POLICY", "severity": "error", "domains": 22 }])
-        );
+        let found = &document["findings"][0];
+        assert_eq!((&found["code"], &found["domains"]), (&json!("MX_NOT_IN_POLICY"), &json!(22)));
+        let remedy = found["remedy"].as_str().unwrap();
+        assert!(remedy.contains("new.example") && remedy.contains("d00000.example"), "{remedy}");
         assert_eq!(document["domains"].as_array().unwrap().len(), 20);
         assert_eq!((&document["domains_total"], &document["until"]), (&json!(22), &Value::Null));
         assert_eq!(

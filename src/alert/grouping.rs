@@ -4,7 +4,7 @@
 //! finding about a domain as a whole that changed together with one about a host of it is told with that
 //! one, because it is its effect: no MX host is covered since that host came.
 
-use crate::{config::AlertSeverity, name::DomainName, storage::FindingEvent};
+use crate::{audit::FindingCode, config::AlertSeverity, name::DomainName, storage::FindingEvent};
 use aws_lc_rs::digest;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ pub struct Part {
     pub count: usize,
 }
 
-/// What one alert is about: resolved or not, sort of matter, matter.
+/// What one alert is about: resolved or not, topic or code, subject.
 type Cause = (bool, String, String);
 
 /// Makes alerts of changes, the worst first. Changes of no known severity are left out.
@@ -56,11 +56,11 @@ pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
         .filter_map(|event| Some((event, AlertSeverity::from_keyword(&event.severity)?)))
         .collect();
     // The first host by name that changed for a domain takes what is about the domain with it.
-    let mut hosts: HashMap<(&DomainName, bool), Cause> = HashMap::new();
+    let mut hosts: HashMap<(&DomainName, bool, &str), Cause> = HashMap::new();
     for (event, _) in events.iter().filter(|(event, _)| !event.subject.is_empty()) {
         let cause = own_cause(event);
         hosts
-            .entry((&event.domain, cause.0))
+            .entry((&event.domain, cause.0, topic(&event.code)))
             .and_modify(|first| {
                 if cause < *first {
                     *first = cause.clone();
@@ -70,8 +70,8 @@ pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
     }
     let mut causes: BTreeMap<Cause, Vec<(&FindingEvent, AlertSeverity)>> = BTreeMap::new();
     for (event, severity) in &events {
-        let host = || hosts.get(&(&event.domain, event.until.is_some())).cloned();
-        let cause = match event.subject.is_empty() && family(&event.code) == "MX" {
+        let host = || hosts.get(&(&event.domain, event.until.is_some(), topic(&event.code))).cloned();
+        let cause = match event.subject.is_empty() {
             true => host().unwrap_or_else(|| own_cause(event)),
             false => own_cause(event),
         };
@@ -83,21 +83,18 @@ pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
     alerts
 }
 
-/// What a change is about by itself: findings of one family about one host belong together.
+/// What a change is about by itself: findings of one topic about one host belong together.
 fn own_cause(event: &FindingEvent) -> Cause {
     let matter = match event.subject.is_empty() {
         true => event.code.as_str(),
-        false => family(&event.code),
+        false => topic(&event.code),
     };
     (event.until.is_some(), matter.to_owned(), event.subject.clone())
 }
 
-/// What a code is about, by its name; the mail hosts of a domain as a whole are of the family of its hosts.
-fn family(code: &str) -> &str {
-    match code {
-        "NO_MX_COVERED" => "MX",
-        code => code.split_once('_').map_or(code, |(family, _)| family),
-    }
+/// The part of the audit that finds `code`; a code of another version stands for itself.
+fn topic(code: &str) -> &str {
+    FindingCode::parse(code).map_or(code, |known| known.entry().topic.as_str())
 }
 
 /// `None` where there is nothing to tell.

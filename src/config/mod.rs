@@ -236,8 +236,10 @@ pub struct Dns {
 pub struct CrossCheck {
     /// Whether it runs.
     pub enabled: bool,
-    /// Every domain is looked at once in this time.
+    /// Every domain is looked at in this time at the latest, and sooner where the TTL is shorter.
     pub period: Duration,
+    /// After this time what would alarm, and what only one resolver says, is looked at again.
+    pub recheck: Duration,
 }
 
 /// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.

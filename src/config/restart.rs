@@ -38,7 +38,7 @@ impl Server {
         let Listen { https, http } = listen;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, timeout, retries, lookups_at_once, trust_ad } = dns;
-        let CrossCheck { enabled, period } = cross_check;
+        let CrossCheck { enabled, period, recheck } = cross_check;
         let Admin { socket } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
@@ -55,6 +55,7 @@ impl Server {
             setting("dns.trust_ad", trust_ad.to_string()),
             setting("cross_check.enabled", enabled.to_string()),
             setting("cross_check.period", duration_shown(*period)),
+            setting("cross_check.recheck", duration_shown(*recheck)),
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),

@@ -79,7 +79,7 @@ impl Default for Preflight {
 
 impl Default for CrossCheck {
     fn default() -> Self {
-        Self { enabled: true, period: HOUR }
+        Self { enabled: true, period: HOUR, recheck: 2 * MINUTE }
     }
 }
 
@@ -348,6 +348,7 @@ fn cross_check(table: Option<Table<'_, '_>>) -> CrossCheck {
     let Some(mut table) = table else { return cross_check };
     cross_check.enabled = table.flag("enabled").unwrap_or(cross_check.enabled);
     duration(&mut table, "period", &mut cross_check.period, MINUTE..=7 * DAY);
+    duration(&mut table, "recheck", &mut cross_check.recheck, 10 * SECOND..=HOUR);
     table.finish();
     cross_check
 }

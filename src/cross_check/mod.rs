@@ -5,6 +5,7 @@
 //!
 //! It does not speak to MX hosts, and of addresses it asks only whether the domain itself has one.
 
+mod confirm;
 mod cycle;
 mod place;
 mod status;

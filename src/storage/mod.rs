@@ -45,7 +45,7 @@ use zeroize::Zeroizing;
 
 /// Keeps what must survive us. Every write is durable when it returns, and whole or not at all.
 #[async_trait::async_trait]
-pub trait Storage: CertificateSource {
+pub trait Storage: CertificateSource + HistoryStorage {
     /// A secret kept under `name` (an ACME account's credentials, the internal authority's root).
     async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError>;
 
