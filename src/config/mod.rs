@@ -221,6 +221,8 @@ impl fmt::Debug for ExternalAccount {
 pub struct Dns {
     /// Resolvers to ask; empty means the system's.
     pub servers: Vec<SocketAddr>,
+    /// Resolvers that are asked the same, independent of the others; empty means nobody.
+    pub second_servers: Vec<SocketAddr>,
     /// Wait for one try.
     pub timeout: Duration,
     /// Tries after the first.
@@ -240,6 +242,8 @@ pub struct CrossCheck {
     pub period: Duration,
     /// After this time what would alarm, and what only one resolver says, is looked at again.
     pub recheck: Duration,
+    /// Whether the STS records of domains are looked at as well.
+    pub records: bool,
 }
 
 /// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.

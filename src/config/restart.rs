@@ -37,8 +37,8 @@ impl Server {
         let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, publish: _ } = self;
         let Listen { https, http } = listen;
         let Store { directory: store_directory, key_file } = store;
-        let Dns { servers, timeout, retries, lookups_at_once, trust_ad } = dns;
-        let CrossCheck { enabled, period, recheck } = cross_check;
+        let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
+        let CrossCheck { enabled, period, recheck, records } = cross_check;
         let Admin { socket } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
@@ -49,12 +49,14 @@ impl Server {
             setting("store.directory", path(store_directory)),
             secret("store.key_file", format!("{key_file:?}")),
             setting("dns.servers", format!("{servers:?}")),
+            setting("dns.second_servers", format!("{second_servers:?}")),
             setting("dns.timeout", duration_shown(*timeout)),
             setting("dns.retries", retries.to_string()),
             setting("dns.lookups_at_once", lookups_at_once.to_string()),
             setting("dns.trust_ad", trust_ad.to_string()),
             setting("cross_check.enabled", enabled.to_string()),
             setting("cross_check.period", duration_shown(*period)),
+            setting("cross_check.records", records.to_string()),
             setting("cross_check.recheck", duration_shown(*recheck)),
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),

@@ -16,6 +16,10 @@ use std::time::Duration;
 /// How long a pattern may allow no host before that is more than a note (M-10).
 const UNUSED_LONG: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// How long a record may be missing or have another id: the body is changed before the record (§8.1), and
+/// caches keep the record a while.
+const RECORD_FOLLOWS: Duration = Duration::from_secs(3_600);
+
 /// Whether a finding that was seen now is raised. `before` is what was known of it.
 pub(super) fn is_raised(
     finding: &Finding,
@@ -24,13 +28,19 @@ pub(super) fn is_raised(
     now: Timestamp,
     recheck: Duration,
 ) -> bool {
-    if finding.severity < Severity::Error || agreed == Agreed::Both {
+    if finding.severity < Severity::Error || (agreed == Agreed::Both && !may_take_a_while(finding)) {
         return finding.severity != Severity::Unknown;
     }
+    let recheck = if may_take_a_while(finding) { RECORD_FOLLOWS.max(recheck) } else { recheck };
     before.is_some_and(|known| {
         let seen_for: Duration = now.duration_since(known.since).try_into().unwrap_or_default();
         known.raised || seen_for >= recheck
     })
+}
+
+/// Whether it belongs to every change of a policy, and mends itself when the change is done.
+pub(super) fn may_take_a_while(finding: &Finding) -> bool {
+    matches!(finding.code, FindingCode::IdDiffers | FindingCode::StsRecordMissing)
 }
 
 /// What a finding seen since `since` is by now: an unused pattern is more than a note after 30 days.
@@ -92,6 +102,16 @@ mod tests {
         for agreed in [Agreed::Both, Agreed::One, Agreed::Contested] {
             assert!(!is_raised(&unknown, None, agreed, at(0), RECHECK));
         }
+    }
+
+    // RFC 8461 §8.1.
+    #[test]
+    fn a_record_that_follows_the_body_within_an_hour_alarms_nobody() {
+        let finding = Finding::about(FindingCode::IdDiffers, "1", Mode::Enforce);
+        let known = KnownFinding { finding: finding.clone(), since: at(0), raised: false };
+        assert!(!is_raised(&finding, None, Agreed::Both, at(0), RECHECK));
+        assert!(!is_raised(&finding, Some(&known), Agreed::Both, at(3_599), RECHECK));
+        assert!(is_raised(&finding, Some(&known), Agreed::One, at(3_600), RECHECK));
     }
 
     // M-10.

@@ -6,13 +6,14 @@
 use super::{
     CrossCheckStatus, KnownFinding,
     place::place_of,
+    record::compare_record,
     status::{Change, Judged},
 };
 use crate::{
     audit::{Finding, Seen, Severity, compare, worst},
     clock::Clock,
     config,
-    dns::{Agreed, Lookup, MxAnswer, Unanswered},
+    dns::{Agreed, Answer, DnsName, Lookup, MxAnswer, TxtAnswer, Unanswered},
     logging::chain,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
@@ -256,9 +257,9 @@ impl CrossCheck {
             checked.due = next;
             checked.round = checked.round.wrapping_add(1);
             self.queue.insert((next, host.clone()));
-            let lookup = Arc::clone(&self.lookup);
+            let (lookup, records) = (Arc::clone(&self.lookup), self.settings.records);
             asked.spawn(async move {
-                let look = look(&*lookup, &host.domain()).await;
+                let look = look(&*lookup, &host.domain(), records).await;
                 (host, look)
             });
         }
@@ -292,9 +293,17 @@ impl CrossCheck {
             return;
         }
         let policy = checked.policy.policy();
-        let (mode, agreed, recheck) = (policy.mode(), look.agreed, self.settings.recheck);
-        let findings = compare(policy, &domain, &look.seen);
-        let change = self.status.answered(&domain, Judged { findings, mode, agreed, recheck }, now);
+        let (mode, recheck) = (policy.mode(), self.settings.recheck);
+        let mut findings = compare(policy, &domain, &look.seen);
+        let mut agreed = look.agreed;
+        if let Some(Ok(record)) = &look.record {
+            findings.extend(compare_record(&checked.policy, &record.data));
+            findings.sort_unstable();
+            agreed = weaker(agreed, record.agreed);
+        }
+        let record_answered = !matches!(look.record, Some(Err(_)));
+        let change =
+            self.status.answered(&domain, Judged { findings, record_answered, mode, agreed, recheck }, now);
         self.place(host, pace, change.suspected);
         if !change.is_empty() {
             log_change(&domain, &change);
@@ -357,22 +366,37 @@ impl CrossCheck {
     }
 }
 
-/// What one look at a domain's mail hosts showed.
+/// What one look at a domain showed.
 struct Look {
     seen: Seen,
     agreed: Agreed,
     /// How long it lasts.
     ttl: Option<Duration>,
+    /// The TXT records at `_mta-sts`; `None` when they were not asked for.
+    record: Option<Result<Answer<TxtAnswer>, Unanswered>>,
 }
 
-/// Looks at a domain's mail hosts.
-async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Look {
+/// Looks at a domain's mail hosts, and at its STS record where `records` says so.
+async fn look(lookup: &dyn Lookup, domain: &DomainName, records: bool) -> Look {
     match ask(lookup, domain).await {
+        Ok(look) if records => {
+            let record = lookup.txt(&DnsName::new(&format!("_mta-sts.{domain}"))).await;
+            Look { record: Some(record), ..look }
+        }
         Ok(look) => look,
         Err(Unanswered { reason, .. }) => {
             debug!(%domain, reason, "mx lookup unanswered");
-            Look { seen: Seen::Unanswered, agreed: Agreed::One, ttl: None }
+            Look { seen: Seen::Unanswered, agreed: Agreed::One, ttl: None, record: None }
         }
+    }
+}
+
+/// What stands behind two answers together.
+fn weaker(one: Agreed, other: Agreed) -> Agreed {
+    match (one, other) {
+        (Agreed::Both, Agreed::Both) => Agreed::Both,
+        (Agreed::Contested, _) | (_, Agreed::Contested) => Agreed::Contested,
+        _ => Agreed::One,
     }
 }
 
@@ -384,7 +408,7 @@ async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Look, Unanswere
         _ if lookup.has_address(domain).await? => Seen::Implicit,
         _ => Seen::Nothing,
     };
-    Ok(Look { seen, agreed: answer.agreed, ttl: answer.ttl })
+    Ok(Look { seen, agreed: answer.agreed, ttl: answer.ttl, record: None })
 }
 
 fn log_change(domain: &DomainName, change: &Change) {

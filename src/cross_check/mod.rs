@@ -8,6 +8,7 @@
 mod confirm;
 mod cycle;
 mod place;
+mod record;
 mod status;
 
 pub use cycle::CrossCheck;

@@ -1,6 +1,9 @@
 //! What the cross-check knows of every domain, for whoever wants to show it.
 
-use super::confirm::{aged, is_raised, same_matter};
+use super::{
+    confirm::{aged, is_raised, may_take_a_while, same_matter},
+    record::is_about_record,
+};
 use crate::{
     audit::{Finding, Severity},
     dns::Agreed,
@@ -85,6 +88,8 @@ pub(super) struct Change {
 pub(super) struct Judged {
     /// What was found.
     pub findings: Vec<Finding>,
+    /// Whether the STS record was answered for, or not asked for; else what is known of it stays.
+    pub record_answered: bool,
     /// The mode of the policy that it was judged by.
     pub mode: Mode,
     /// Who says so.
@@ -118,7 +123,7 @@ impl CrossCheckStatus {
 
     /// Puts an answer's findings in the place of those before; what stays keeps its `since`.
     pub(super) fn answered(&self, domain: &DomainName, judged: Judged, now: Timestamp) -> Change {
-        let Judged { findings, mode, agreed, recheck } = judged;
+        let Judged { findings, record_answered, mode, agreed, recheck } = judged;
         let mut domains = self.write();
         let Some(status) = domains.get_mut(domain) else { return Change::default() };
         status.checked_at = Some(now);
@@ -132,7 +137,7 @@ impl CrossCheckStatus {
             let finding = aged(finding, since, mode, now);
             let raised = is_raised(&finding, known, agreed, now, recheck);
             change.raised |= raised && known.is_none_or(|known| !known.raised);
-            change.suspected |= !raised && finding.severity >= Severity::Error;
+            change.suspected |= !raised && finding.severity >= Severity::Error && !may_take_a_while(&finding);
             match known {
                 None => change.appeared.push(finding.clone()),
                 Some(known) if known.finding != finding => {
@@ -141,6 +146,11 @@ impl CrossCheckStatus {
                 Some(_) => {}
             }
             status.findings.push(KnownFinding { finding, since, raised });
+        }
+        if !record_answered {
+            let stays = before.iter().filter(|known| is_about_record(&known.finding));
+            status.findings.extend(stays.cloned());
+            status.findings.sort_by(|a, b| a.finding.cmp(&b.finding));
         }
         let gone = |known: &&KnownFinding| {
             !status.findings.iter().any(|stays| same_matter(&stays.finding, &known.finding))
@@ -190,7 +200,8 @@ mod tests {
         now: Timestamp,
     ) -> Change {
         let (mode, agreed, recheck) = (Mode::Enforce, Agreed::Both, Duration::from_secs(120));
-        let change = status.answered(domain, Judged { findings, mode, agreed, recheck }, now);
+        let change =
+            status.answered(domain, Judged { findings, record_answered: true, mode, agreed, recheck }, now);
         // When it becomes certain is told elsewhere.
         Change { raised: false, ..change }
     }

@@ -4,10 +4,13 @@
 //! [`Unanswered`] never counts as absence (M-14, T-17).
 
 mod answer;
+pub mod caa;
 mod dns_name;
 mod hickory;
 pub mod memory;
 mod question;
+mod two;
+mod wildcard;
 
 pub use answer::{
     Addresses, Agreed, Answer, CaaAnswer, CaaRecord, MxAnswer, MxHost, MxRecord, TlsaAnswer, TlsaRecord,
@@ -15,6 +18,8 @@ pub use answer::{
 };
 pub use dns_name::DnsName;
 pub use hickory::{HickoryLookup, Unusable};
+pub use two::{TwoResolvers, agree};
+pub use wildcard::answers_anything;
 
 use crate::name::DomainName;
 use std::{net::SocketAddr, time::Duration};

@@ -46,6 +46,8 @@ struct World {
     lookup: Arc<MemoryLookup>,
     store: Arc<MemoryStorage>,
     clock: Clock,
+    /// Whether STS records are looked at.
+    records: bool,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             lookup: Arc::default(),
             store: Arc::default(),
             clock: Clock::simulated(start),
+            records: false,
         }
     }
 
@@ -76,7 +79,8 @@ impl World {
         lookup: Arc<dyn Lookup>,
         lookups_at_once: usize,
     ) -> (CrossCheckStatus, CancellationToken, JoinHandle<()>) {
-        let settings = config::CrossCheck { enabled: true, period: HOUR, recheck: Duration::from_secs(120) };
+        let settings =
+            config::CrossCheck { period: HOUR, recheck: MINUTE * 2, records: self.records, enabled: true };
         let dns = config::Dns { lookups_at_once, ..config::Dns::default() };
         let store = Arc::clone(&self.store) as Arc<dyn Storage>;
         let check = CrossCheck::new(self.snapshot.clone(), lookup, store, self.clock, settings, &dns);
@@ -409,4 +413,36 @@ async fn an_end_is_told_when_a_domain_leaves_and_forgotten_after_four_hundred_da
     assert_eq!(world.events().await.len(), 1);
     sleep(HOUR * 24 * 2).await;
     assert_eq!(world.events().await, [""; 0]);
+}
+
+// RFC 8461 §8.1; T-17.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_does_not_follow_the_body_is_raised_after_an_hour_and_silence_ends_nothing() {
+    let one = domain("one.example");
+    let world = World { records: true, ..World::of(std::slice::from_ref(&one)) };
+    world.lookup.set_hosts(&one, &["mx.example.com"]);
+    let id = |snapshot: &Snapshot| snapshot.find("mta-sts.one.example").unwrap().policy.id().clone();
+    let publish = |id: &str| world.lookup.set_txt("_mta-sts.one.example", &[&format!("v=STSv1; id={id};")]);
+    let (first, second) = (id(&world.snapshot.load_full()), "mx2.example.com");
+    publish(first.as_str());
+    let (status, ..) = world.start();
+    sleep(HOUR).await;
+    assert_eq!(status.of(&one).unwrap().findings, []);
+
+    world.lookup.set_hosts(&one, &[second]);
+    world.snapshot.replace(snapshot(2, std::slice::from_ref(&one), second));
+    let new = id(&world.snapshot.load_full());
+    sleep(MINUTE * 45).await;
+    assert_eq!(world.events().await, [""; 0]);
+    sleep(MINUTE * 45).await;
+    assert_eq!(world.events().await, [format!("ID_DIFFERS {new}")]);
+
+    let silent = Some(Unanswered::failed("no answer in time"));
+    world.lookup.set_trouble("_mta-sts.one.example", silent);
+    sleep(HOUR * 5).await;
+    assert_eq!(world.events().await, [format!("ID_DIFFERS {new}")]);
+    world.lookup.set_trouble("_mta-sts.one.example", None);
+    publish(new.as_str());
+    sleep(MINUTE * 20).await;
+    assert_eq!(world.events().await, [format!("-ID_DIFFERS {new}")]);
 }
