@@ -327,6 +327,7 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy(&domain),
                 since: whole_seconds(known.since),
+                raised: known.raised,
             })
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),
