@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, HashMap};
 /// As many domains as one alert names; the others are counted.
 pub const DOMAINS_SHOWN: usize = 20;
 
+/// The most causes that are told one by one: whoever owns a domain can name any number of MX hosts.
+pub const CAUSES_MAX: usize = 50;
+
 /// One thing to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
@@ -42,14 +45,18 @@ pub struct Part {
     pub code: String,
     /// The worst severity of these.
     pub severity: AlertSeverity,
-    /// How many domains have it.
+    /// How often it was found: once a domain, and more only where many causes are told together.
     pub count: usize,
 }
+
+/// A change, and how bad its finding is.
+type Change<'a> = (&'a FindingEvent, AlertSeverity);
 
 /// What one alert is about: resolved or not, topic or code, subject.
 type Cause = (bool, String, String);
 
-/// Makes alerts of changes, the worst first. Changes of no known severity are left out.
+/// Makes alerts of changes, the worst first. Changes of no known severity are left out, and causes beyond
+/// [`CAUSES_MAX`] are told together.
 pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
     let events: Vec<(&FindingEvent, AlertSeverity)> = events
         .iter()
@@ -77,10 +84,18 @@ pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
         };
         causes.entry(cause).or_default().push((event, *severity));
     }
-    let mut alerts: Vec<Alert> =
-        causes.into_iter().filter_map(|((_, _, subject), events)| alert(subject, &events)).collect();
-    alerts.sort_by(|a, b| (b.severity, b.count, &a.id).cmp(&(a.severity, a.count, &b.id)));
-    alerts
+    let mut told: Vec<(Alert, Vec<Change<'_>>)> = causes
+        .into_iter()
+        .filter_map(|((_, _, subject), changes)| Some((alert(subject, &changes)?, changes)))
+        .collect();
+    told.sort_by(|(a, _), (b, _)| (b.severity, b.count, &a.id).cmp(&(a.severity, a.count, &b.id)));
+    let others = told.split_off(told.len().min(CAUSES_MAX));
+    let (ended, there): (Vec<_>, Vec<_>) = others.into_iter().partition(|(alert, _)| alert.resolved);
+    let together = [there, ended].map(|others| {
+        let changes: Vec<Change<'_>> = others.into_iter().flat_map(|(_, changes)| changes).collect();
+        alert(String::new(), &changes)
+    });
+    told.into_iter().map(|(alert, _)| alert).chain(together.into_iter().flatten()).collect()
 }
 
 /// What a change is about by itself: findings of one topic about one host belong together.
@@ -195,6 +210,16 @@ pub(super) mod tests {
         assert!(shown.contains(&told("MX_NOT_IN_POLICY", "other.example", 1, None)));
         assert!(shown.contains(&told("MX_NOT_IN_POLICY", "new.provider.example", 1, Some(ended))));
         assert_eq!(shown.len(), 4);
+    }
+
+    #[test]
+    fn a_domain_with_a_thousand_hosts_does_not_make_a_thousand_alerts() {
+        let change = |n: i64| event(n, 1, "MX_NOT_IN_POLICY", &format!("mx{n}.example"), "error");
+        let alerts = group(&(0..1_000).map(change).collect::<Vec<_>>());
+        assert_eq!(alerts.len(), CAUSES_MAX + 1);
+        let told: usize = alerts.iter().flat_map(|alert| &alert.findings).map(|part| part.count).sum();
+        assert_eq!(told, 1_000);
+        assert_eq!((alerts[CAUSES_MAX].subject.as_str(), alerts[CAUSES_MAX].count), ("", 1));
     }
 
     #[test]

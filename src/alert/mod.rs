@@ -14,4 +14,4 @@ mod signature;
 mod webhook;
 
 pub use deliver::{AlertStatus, Alerting, TargetStatus};
-pub use grouping::{Alert, DOMAINS_SHOWN, Part, group};
+pub use grouping::{Alert, CAUSES_MAX, DOMAINS_SHOWN, Part, group};
