@@ -14,7 +14,7 @@
 //! | 7 | [`cli`] |
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
-//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`], [`publishing`] |
+//! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`], [`publishing`], [`alert`] |
 //! | 3 | [`snapshot`], [`audit`] |
 //! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
@@ -50,6 +50,7 @@ pub mod audit;
 pub mod snapshot;
 // Floor 4
 pub mod acme;
+pub mod alert;
 pub mod cross_check;
 pub mod https;
 pub mod publishing;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy", "dns", "certificate"],
     &["config", "storage", "starttls", "policy_fetch"],
     &["snapshot", "audit"],
-    &["reload", "acme", "cross_check", "https", "publishing"],
+    &["reload", "acme", "cross_check", "https", "publishing", "alert"],
     &["admin"],
     &["daemon"],
     &["cli"],

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     acme::AcmeStatus,
+    alert::{AlertStatus, TargetStatus},
     audit::{Severity, worst},
     clock::Clock,
     cross_check::{CrossCheckStatus, DomainStatus},
@@ -45,6 +46,8 @@ pub struct Sources {
     pub acme: AcmeStatus,
     /// Findings.
     pub cross_check: CrossCheckStatus,
+    /// Deliveries of alerts.
+    pub alerts: AlertStatus,
     /// Edits.
     pub reload: ReloadStatus,
     /// What time it is.
@@ -185,7 +188,8 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         version: env!("CARGO_PKG_VERSION").to_owned(),
         summary,
         reload: reload_summary(&sources.reload),
-        troubles: [commands::pauses(sources), troubles(&sources.acme, silence)].concat(),
+        troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
+            .concat(),
         internal_authority: sources.internal_authority,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
@@ -249,6 +253,15 @@ impl Trouble {
         };
         certificate.max(self.worst)
     }
+}
+
+/// Alerts that nobody takes.
+fn undelivered(alerts: &AlertStatus) -> Vec<String> {
+    let told = |target: TargetStatus| {
+        let (why, since) = target.trouble?;
+        Some(format!("alert {} not delivered since {}: {why}", target.alert, whole_seconds(since)))
+    };
+    alerts.targets().into_iter().filter_map(told).collect()
 }
 
 fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
@@ -318,6 +331,7 @@ fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &Ho
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy(&domain),
                 since: whole_seconds(known.since),
+                raised: known.raised,
             })
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),

@@ -144,4 +144,7 @@ pub struct FindingReport {
     pub remedy: String,
     /// When it was first seen.
     pub since: Timestamp,
+    /// Whether it is certain enough to be told by alerts.
+    #[serde(default)]
+    pub raised: bool,
 }

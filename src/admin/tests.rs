@@ -3,6 +3,7 @@
 use super::{AdminServer, Desk, Filter, Sources, client};
 use crate::{
     acme::{Reading, Scheduler, SchedulerParts, memory::Conduct, memory::MemoryAuthority},
+    alert::AlertStatus,
     certificate::{CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Acme, AuthoritySettings, Budgets, Preflight},
@@ -52,6 +53,7 @@ impl World {
             snapshot: SharedSnapshot::default(),
             acme: scheduler.status(),
             cross_check: CrossCheckStatus::default(),
+            alerts: AlertStatus::default(),
             reload: ReloadStatus::default(),
             clock,
             desk: Desk {

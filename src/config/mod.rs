@@ -6,6 +6,7 @@
 //! holds the files against each other and against what was good before, and says what a [`Fault`]
 //! holds back.
 
+mod alerts;
 mod check;
 mod contest;
 mod continued;
@@ -22,6 +23,7 @@ mod server;
 mod source;
 mod tenants;
 
+pub use alerts::{Alert, AlertFormat, AlertSeverity, AlertTarget};
 pub use check::{Outcome, Previous, Tenants, check};
 pub use continued::{CannotContinue, continued};
 pub use duration::parse_duration;
@@ -60,6 +62,8 @@ pub struct Server {
     pub cross_check: CrossCheck,
     /// What a stranger may use up.
     pub limits: Limits,
+    /// Who is told of findings.
+    pub alerts: Vec<Alert>,
     /// The local status socket.
     pub admin: Admin,
     /// What customers are told to publish in their DNS.
@@ -241,8 +245,12 @@ pub struct Dns {
 pub struct CrossCheck {
     /// Whether it runs.
     pub enabled: bool,
-    /// Every domain is looked at once in this time.
+    /// Every domain is looked at in this time at the latest, and sooner where the TTL is shorter.
     pub period: Duration,
+    /// After this time what would alarm, and what only one resolver says, is looked at again.
+    pub recheck: Duration,
+    /// Whether the STS records of domains are looked at as well.
+    pub records: bool,
 }
 
 /// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.

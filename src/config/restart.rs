@@ -34,11 +34,11 @@ impl Server {
 
     /// Every key but those of `[publish]`; a test holds them against the keys that are read.
     fn settings(&self) -> Vec<Setting> {
-        let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
+        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, publish: _ } = self;
         let Listen { https, http } = listen;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
-        let CrossCheck { enabled, period } = cross_check;
+        let CrossCheck { enabled, period, recheck, records } = cross_check;
         let Admin { socket } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
@@ -56,6 +56,10 @@ impl Server {
             setting("dns.trust_ad", trust_ad.to_string()),
             setting("cross_check.enabled", enabled.to_string()),
             setting("cross_check.period", duration_shown(*period)),
+            setting("cross_check.records", records.to_string()),
+            setting("cross_check.recheck", duration_shown(*recheck)),
+            // Arguments and addresses may be secrets as well.
+            secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),
         ];
         let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;

@@ -4,7 +4,7 @@ mod authorities;
 
 use super::{
     Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish,
-    Server, Store,
+    Server, Store, alerts,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -86,7 +86,7 @@ impl Default for Preflight {
 
 impl Default for CrossCheck {
     fn default() -> Self {
-        Self { enabled: true, period: HOUR }
+        Self { enabled: true, period: HOUR, recheck: 2 * MINUTE, records: true }
     }
 }
 
@@ -101,6 +101,7 @@ pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Pat
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
         cross_check: cross_check(root.table("cross_check")),
+        alerts: alerts::read(root, reading, folder),
         limits: limits(root.table("limits")),
         publish: reader.publish(root.table("publish")),
         listen,
@@ -407,6 +408,8 @@ fn cross_check(table: Option<Table<'_, '_>>) -> CrossCheck {
     let Some(mut table) = table else { return cross_check };
     cross_check.enabled = table.flag("enabled").unwrap_or(cross_check.enabled);
     duration(&mut table, "period", &mut cross_check.period, MINUTE..=7 * DAY);
+    cross_check.records = table.flag("records").unwrap_or(cross_check.records);
+    duration(&mut table, "recheck", &mut cross_check.recheck, 10 * SECOND..=HOUR);
     table.finish();
     cross_check
 }

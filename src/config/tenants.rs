@@ -136,7 +136,7 @@ pub(super) fn belongs_to_a_tenant(key: &str) -> Option<&'static str> {
 
 /// What to do with a key of the main file that stands in a drop-in.
 fn belongs_to_the_main_file(key: &str) -> Option<&'static str> {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "tenants",
         "policies",
         "listen",
@@ -144,6 +144,7 @@ fn belongs_to_the_main_file(key: &str) -> Option<&'static str> {
         "acme",
         "dns",
         "cross_check",
+        "alerts",
         "limits",
         "admin",
         "publish",

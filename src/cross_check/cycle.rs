@@ -1,20 +1,26 @@
-//! Goes round all domains, gently: each once a period, spread evenly, new and changed ones first.
+//! Goes round all domains, gently: each as often as its TTL says, spread evenly, new and changed ones first.
 //!
 //! The loop asks; what the answer means is decided by [`compare`], and what is new about it by the
 //! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
 
-use super::{CrossCheckStatus, KnownFinding, place::place_of, status::Change};
+use super::{
+    CrossCheckStatus, KnownFinding,
+    place::place_of,
+    record::compare_record,
+    status::{Change, Judged},
+};
 use crate::{
     audit::{Finding, Seen, Severity, compare, worst},
     clock::Clock,
     config,
-    dns::{Lookup, MxAnswer, Unanswered},
+    dns::{Agreed, Answer, DnsName, Lookup, MxAnswer, TxtAnswer, Unanswered},
     logging::chain,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
     snapshot::{SharedSnapshot, Snapshot},
     storage::Storage,
 };
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
@@ -22,6 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -31,6 +38,14 @@ use tracing::{debug, error, info, warn};
 /// As many new or changed domains as one snapshot may push to the front; when there are more, such
 /// as at the start of a large fleet, they wait for their own place in the period.
 const AHEAD_OF_OTHERS_MAX: usize = 1_000;
+/// No domain is looked at more often on account of its TTL (M-18).
+const PACE_MIN: Duration = Duration::from_secs(15 * 60);
+/// How long the history keeps what is over: a year, and a month to look at it.
+const HISTORY: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// The time between two looks for what is too old.
+const FORGET_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// As much is forgotten in one transaction; others may write in between.
+const FORGOTTEN_AT_ONCE: usize = 10_000;
 /// No period is shorter, whatever the settings say: a place in it must exist.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Questions without an answer in a row that say that DNS is the trouble, not a domain.
@@ -56,12 +71,17 @@ pub struct CrossCheck {
     /// Domains whose findings the store does not have yet.
     unkept: HashSet<DomainName>,
     silent_in_a_row: u32,
+    /// Gives notice when the history may have changed.
+    changes: watch::Sender<()>,
+    forget_at: Instant,
 }
 
 /// A domain that is gone round.
 struct Checked {
     policy: Arc<RenderedPolicy>,
     due: Instant,
+    /// Whether it is new and came before others.
+    ahead: bool,
     round: u32,
 }
 
@@ -90,12 +110,19 @@ impl CrossCheck {
             started: Instant::now(),
             unkept: HashSet::new(),
             silent_in_a_row: 0,
+            changes: watch::Sender::new(()),
+            forget_at: Instant::now() + FORGET_EVERY,
         }
     }
 
     /// What is found, readable from anywhere.
     pub fn status(&self) -> CrossCheckStatus {
         self.status.clone()
+    }
+
+    /// Notices that the history of findings may have changed; who misses one finds it in the store.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Goes round until `stop`; questions under way are then dropped. Does nothing when switched off.
@@ -122,10 +149,11 @@ impl CrossCheck {
             tokio::select! {
                 Ok(()) = notice.changed() => self.follow_snapshot(&mut kept).await,
                 Some(answer) = asked.join_next() => match answer {
-                    Ok((host, seen)) => self.take(&host, seen).await,
+                    Ok((host, look)) => self.take(&host, look).await,
                     Err(error) => error!(%error, "mx lookup panicked"),
                 },
                 () = sleep_until(next.unwrap_or(self.started)), if may_ask && next.is_some() => {}
+                () = sleep_until(self.forget_at) => self.forget_history().await,
                 else => std::future::pending().await,
             }
         }
@@ -174,8 +202,10 @@ impl CrossCheck {
         let ahead = news.len() <= AHEAD_OF_OTHERS_MAX;
         for (host, policy) in news {
             // An instant that has passed stands before everything that is merely due.
-            let due = if ahead { self.started } else { Instant::now() + self.place_in_period(&host) };
-            if let Some(before) = self.domains.insert(host.clone(), Checked { policy, due, round: 0 }) {
+            let due =
+                if ahead { self.started } else { Instant::now() + self.place_within(&host, self.pace(None)) };
+            if let Some(before) = self.domains.insert(host.clone(), Checked { policy, due, ahead, round: 0 })
+            {
                 self.queue.remove(&(before.due, host.clone()));
             } else {
                 let domain = host.domain();
@@ -199,15 +229,21 @@ impl CrossCheck {
             .collect()
     }
 
-    /// How long until the place in the period that is this host's own, in every process.
-    fn place_in_period(&self, host: &PolicyHost) -> Duration {
-        let period = self.settings.period.as_secs_f64();
+    /// How long what DNS said lasts: its TTL, but not less than 15 minutes nor more than the period.
+    fn pace(&self, ttl: Option<Duration>) -> Duration {
+        let period = self.settings.period;
+        ttl.unwrap_or_default().clamp(PACE_MIN.min(period), period)
+    }
+
+    /// How long until the place in `period` that is this host's own, in every process.
+    fn place_within(&self, host: &PolicyHost, period: Duration) -> Duration {
+        let period = period.as_secs_f64();
         let now = self.clock.now().as_duration().as_secs_f64();
         Duration::from_secs_f64((place_of(host) * period - now).rem_euclid(period))
     }
 
     /// Asks for the hosts that are due, as many as may be asked at once.
-    fn ask_due(&mut self, asked: &mut JoinSet<(PolicyHost, Seen)>) {
+    fn ask_due(&mut self, asked: &mut JoinSet<(PolicyHost, Look)>) {
         let now = Instant::now();
         while asked.len() < self.lookups_at_once {
             let Some((due, host)) = self.queue.pop_first() else { return };
@@ -215,47 +251,76 @@ impl CrossCheck {
                 self.queue.insert((due, host));
                 return;
             }
-            let next = now + self.until_next(&host, due);
+            // Should the answer never come in; it says when its time is.
+            let next = now + self.settings.period;
             let Some(checked) = self.domains.get_mut(&host) else { continue };
             checked.due = next;
             checked.round = checked.round.wrapping_add(1);
             self.queue.insert((next, host.clone()));
-            let lookup = Arc::clone(&self.lookup);
+            let (lookup, records) = (Arc::clone(&self.lookup), self.settings.records);
             asked.spawn(async move {
-                let seen = look(&*lookup, &host.domain()).await;
-                (host, seen)
+                let look = look(&*lookup, &host.domain(), records).await;
+                (host, look)
             });
         }
     }
 
-    /// The wait after the check that was due at `due`. Who came ahead of the others takes its own
-    /// place now; after that each wait is up to ten per cent shorter than the period, so domains
-    /// drift apart and none is late.
-    fn until_next(&self, host: &PolicyHost, due: Instant) -> Duration {
-        if due <= self.started {
-            return self.place_in_period(host);
-        }
-        let round = self.domains.get(host).map_or(0, |checked| checked.round);
-        self.settings.period.mul_f64(1.0 - place_of((host, round)) / 10.0)
+    /// Puts a host that was looked at in its next place. Who came ahead of the others takes its own place
+    /// now; after that each wait is up to ten per cent shorter than the pace, so domains drift apart and
+    /// none is late. What is suspected does not wait.
+    fn place(&mut self, host: &PolicyHost, pace: Duration, suspected: bool) {
+        let wait = match self.domains.get(host).map(|checked| (checked.round, checked.ahead)) {
+            // It has another policy since it was asked for, and is due for that.
+            None | Some((0, _)) => return,
+            _ if suspected => self.settings.recheck.min(pace),
+            Some((1, true)) => self.place_within(host, pace),
+            Some((round, _)) => pace.mul_f64(1.0 - place_of((host, round)) / 10.0),
+        };
+        let Some(checked) = self.domains.get_mut(host) else { return };
+        self.queue.remove(&(checked.due, host.clone()));
+        checked.due = Instant::now() + wait;
+        self.queue.insert((checked.due, host.clone()));
     }
 
     /// Takes an answer in, judged by the policy that is served by now.
-    async fn take(&mut self, host: &PolicyHost, seen: Seen) {
-        self.note_silence(&seen);
+    async fn take(&mut self, host: &PolicyHost, look: Look) {
+        self.note_silence(&look.seen);
         let Some(checked) = self.domains.get(host) else { return }; // It left meanwhile.
-        let (domain, now) = (host.domain(), self.clock.now());
-        if seen == Seen::Unanswered {
+        let (domain, now, pace) = (host.domain(), self.clock.now(), self.pace(look.ttl));
+        if look.seen == Seen::Unanswered {
             self.status.unanswered(&domain, now);
+            self.place(host, pace, false);
             return;
         }
-        let findings = compare(checked.policy.policy(), &domain, &seen);
-        let change = self.status.answered(&domain, findings, now);
+        let policy = checked.policy.policy();
+        let (mode, recheck) = (policy.mode(), self.settings.recheck);
+        let mut findings = compare(policy, &domain, &look.seen);
+        let mut agreed = look.agreed;
+        if let Some(Ok(record)) = &look.record {
+            findings.extend(compare_record(&checked.policy, &record.data));
+            findings.sort_unstable();
+            agreed = weaker(agreed, record.agreed);
+        }
+        let record_answered = !matches!(look.record, Some(Err(_)));
+        let change =
+            self.status.answered(&domain, Judged { findings, record_answered, mode, agreed, recheck }, now);
+        self.place(host, pace, change.suspected);
         if !change.is_empty() {
             log_change(&domain, &change);
+        }
+        if change.raised || !change.is_empty() {
             self.keep(&domain).await;
         } else if let Some(unkept) = self.unkept.iter().next().cloned() {
             self.keep(&unkept).await;
         }
+    }
+
+    /// Forgets a piece of what is too old; the next one soon after, while there is more.
+    async fn forget_history(&mut self) {
+        let before = self.clock.now().saturating_sub(HISTORY).unwrap_or(Timestamp::MIN);
+        let forgotten = self.storage.forget_events(before, FORGOTTEN_AT_ONCE).await;
+        let more = forgotten.is_ok_and(|count| count == FORGOTTEN_AT_ONCE);
+        self.forget_at = Instant::now() + if more { PERIOD_MIN } else { FORGET_EVERY };
     }
 
     /// Says once when DNS stops answering at all, and once when it is back.
@@ -283,8 +348,9 @@ impl CrossCheck {
         let findings = self.status.of(domain).map(|status| status.findings).unwrap_or_default();
         let rows: Vec<_> = findings.iter().map(|known| known.to_row(domain)).collect();
         let healthy = self.unkept.is_empty();
-        match self.storage.replace_findings(domain, &rows).await {
+        match self.storage.replace_findings(domain, &rows, self.clock.now()).await {
             Ok(()) => {
+                self.changes.send_replace(());
                 self.unkept.remove(domain);
                 if !healthy && self.unkept.is_empty() {
                     info!("findings kept again");
@@ -300,24 +366,49 @@ impl CrossCheck {
     }
 }
 
-/// Looks at a domain's mail hosts.
-async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Seen {
+/// What one look at a domain showed.
+struct Look {
+    seen: Seen,
+    agreed: Agreed,
+    /// How long it lasts.
+    ttl: Option<Duration>,
+    /// The TXT records at `_mta-sts`; `None` when they were not asked for.
+    record: Option<Result<Answer<TxtAnswer>, Unanswered>>,
+}
+
+/// Looks at a domain's mail hosts, and at its STS record where `records` says so.
+async fn look(lookup: &dyn Lookup, domain: &DomainName, records: bool) -> Look {
     match ask(lookup, domain).await {
-        Ok(seen) => seen,
+        Ok(look) if records => {
+            let record = lookup.txt(&DnsName::new(&format!("_mta-sts.{domain}"))).await;
+            Look { record: Some(record), ..look }
+        }
+        Ok(look) => look,
         Err(Unanswered { reason, .. }) => {
             debug!(%domain, reason, "mx lookup unanswered");
-            Seen::Unanswered
+            Look { seen: Seen::Unanswered, agreed: Agreed::One, ttl: None, record: None }
         }
     }
 }
 
-async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Seen, Unanswered> {
-    Ok(match lookup.mx(domain).await?.data {
+/// What stands behind two answers together.
+fn weaker(one: Agreed, other: Agreed) -> Agreed {
+    match (one, other) {
+        (Agreed::Both, Agreed::Both) => Agreed::Both,
+        (Agreed::Contested, _) | (_, Agreed::Contested) => Agreed::Contested,
+        _ => Agreed::One,
+    }
+}
+
+async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Look, Unanswered> {
+    let answer = lookup.mx(domain).await?;
+    let seen = match answer.data {
         MxAnswer::Records(records) if !records.is_empty() => Seen::Records(records),
         MxAnswer::NoSuchDomain => Seen::NoSuchDomain,
         _ if lookup.has_address(domain).await? => Seen::Implicit,
         _ => Seen::Nothing,
-    })
+    };
+    Ok(Look { seen, agreed: answer.agreed, ttl: answer.ttl, record: None })
 }
 
 fn log_change(domain: &DomainName, change: &Change) {

@@ -5,8 +5,10 @@
 //!
 //! It does not speak to MX hosts, and of addresses it asks only whether the domain itself has one.
 
+mod confirm;
 mod cycle;
 mod place;
+mod record;
 mod status;
 
 pub use cycle::CrossCheck;

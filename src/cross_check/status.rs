@@ -1,10 +1,21 @@
 //! What the cross-check knows of every domain, for whoever wants to show it.
 
-use crate::{audit::Finding, name::DomainName, storage::FindingRow};
+use super::{
+    confirm::{aged, is_raised, may_take_a_while, same_matter},
+    record::is_about_record,
+};
+use crate::{
+    audit::{Finding, Severity},
+    dns::Agreed,
+    name::DomainName,
+    policy::Mode,
+    storage::FindingRow,
+};
 use jiff::Timestamp;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 /// The findings of all domains; cheap to clone, all clones show the same ones.
@@ -34,6 +45,8 @@ pub struct KnownFinding {
     pub finding: Finding,
     /// When it was first seen.
     pub since: Timestamp,
+    /// Whether it is certain enough to tell somebody; it then stands in the history.
+    pub raised: bool,
 }
 
 impl KnownFinding {
@@ -45,12 +58,13 @@ impl KnownFinding {
             subject: self.finding.subject.to_string(),
             severity: self.finding.severity.as_str().into(),
             since: self.since,
+            raised: self.raised,
         }
     }
 
     /// Reads a kept finding; `None` when another version kept what this one does not know.
     pub(super) fn from_row(row: &FindingRow) -> Option<Self> {
-        Some(Self { finding: Finding::from_row(row)?, since: row.since })
+        Some(Self { finding: Finding::from_row(row)?, since: row.since, raised: row.raised })
     }
 }
 
@@ -63,9 +77,29 @@ pub(super) struct Change {
     pub reassessed: Vec<Finding>,
     /// Findings that are no more.
     pub gone: Vec<Finding>,
+    /// Whether a finding became certain.
+    pub raised: bool,
+    /// Whether a finding would alarm and is not certain yet: it is to be looked at again soon.
+    pub suspected: bool,
+}
+
+/// One answer, judged.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// Whether the STS record was answered for, or not asked for; else what is known of it stays.
+    pub record_answered: bool,
+    /// The mode of the policy that it was judged by.
+    pub mode: Mode,
+    /// Who says so.
+    pub agreed: Agreed,
+    /// How long what would alarm has to be seen before it is certain.
+    pub recheck: Duration,
 }
 
 impl Change {
+    /// Whether there is nothing new to say.
     pub fn is_empty(&self) -> bool {
         self.appeared.is_empty() && self.reassessed.is_empty() && self.gone.is_empty()
     }
@@ -88,7 +122,8 @@ impl CrossCheckStatus {
     }
 
     /// Puts an answer's findings in the place of those before; what stays keeps its `since`.
-    pub(super) fn answered(&self, domain: &DomainName, findings: Vec<Finding>, now: Timestamp) -> Change {
+    pub(super) fn answered(&self, domain: &DomainName, judged: Judged, now: Timestamp) -> Change {
+        let Judged { findings, record_answered, mode, agreed, recheck } = judged;
         let mut domains = self.write();
         let Some(status) = domains.get_mut(domain) else { return Change::default() };
         status.checked_at = Some(now);
@@ -98,14 +133,24 @@ impl CrossCheckStatus {
         let mut change = Change::default();
         for finding in findings {
             let known = before.iter().find(|known| same_matter(&known.finding, &finding));
+            let since = known.map_or(now, |known| known.since);
+            let finding = aged(finding, since, mode, now);
+            let raised = is_raised(&finding, known, agreed, now, recheck);
+            change.raised |= raised && known.is_none_or(|known| !known.raised);
+            change.suspected |= !raised && finding.severity >= Severity::Error && !may_take_a_while(&finding);
             match known {
                 None => change.appeared.push(finding.clone()),
-                Some(known) if known.finding.severity != finding.severity => {
+                Some(known) if known.finding != finding => {
                     change.reassessed.push(finding.clone());
                 }
                 Some(_) => {}
             }
-            status.findings.push(KnownFinding { finding, since: known.map_or(now, |known| known.since) });
+            status.findings.push(KnownFinding { finding, since, raised });
+        }
+        if !record_answered {
+            let stays = before.iter().filter(|known| is_about_record(&known.finding));
+            status.findings.extend(stays.cloned());
+            status.findings.sort_by(|a, b| a.finding.cmp(&b.finding));
         }
         let gone = |known: &&KnownFinding| {
             !status.findings.iter().any(|stays| same_matter(&stays.finding, &known.finding))
@@ -132,11 +177,6 @@ impl CrossCheckStatus {
     }
 }
 
-/// Whether two findings speak of the same thing, however bad it is by now.
-fn same_matter(one: &Finding, other: &Finding) -> bool {
-    one.code == other.code && one.subject == other.subject
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +193,19 @@ mod tests {
         Finding { severity, ..Finding::about(FindingCode::MxNotInPolicy, subject, Mode::Enforce) }
     }
 
+    fn answered(
+        status: &CrossCheckStatus,
+        domain: &DomainName,
+        findings: Vec<Finding>,
+        now: Timestamp,
+    ) -> Change {
+        let (mode, agreed, recheck) = (Mode::Enforce, Agreed::Both, Duration::from_secs(120));
+        let change =
+            status.answered(domain, Judged { findings, record_answered: true, mode, agreed, recheck }, now);
+        // When it becomes certain is told elsewhere.
+        Change { raised: false, ..change }
+    }
+
     fn taken_in(kept: Vec<KnownFinding>) -> (CrossCheckStatus, DomainName) {
         let (status, domain) = (CrossCheckStatus::default(), DomainName::from_ascii("example.com").unwrap());
         status.take_in(domain.clone(), kept);
@@ -163,15 +216,15 @@ mod tests {
     fn what_stays_keeps_its_since() {
         let (status, domain) = taken_in(vec![]);
         let (a, b) = (finding("a.example", Severity::Error), finding("b.example", Severity::Error));
-        let change = status.answered(&domain, vec![a.clone()], at(1));
+        let change = answered(&status, &domain, vec![a.clone()], at(1));
         assert_eq!(change, Change { appeared: vec![a.clone()], ..Change::default() });
-        assert!(status.answered(&domain, vec![a.clone()], at(2)).is_empty());
-        let change = status.answered(&domain, vec![a.clone(), b.clone()], at(3));
+        assert!(answered(&status, &domain, vec![a.clone()], at(2)).is_empty());
+        let change = answered(&status, &domain, vec![a.clone(), b.clone()], at(3));
         assert_eq!(change, Change { appeared: vec![b.clone()], ..Change::default() });
         let milder = finding("a.example", Severity::Info);
-        let change = status.answered(&domain, vec![milder.clone()], at(4));
+        let change = answered(&status, &domain, vec![milder.clone()], at(4));
         assert_eq!(change, Change { reassessed: vec![milder.clone()], gone: vec![b], ..Change::default() });
-        let expected = [KnownFinding { finding: milder, since: at(1) }];
+        let expected = [KnownFinding { finding: milder, since: at(1), raised: true }];
         assert_eq!(status.of(&domain).unwrap().findings, expected);
     }
 
@@ -179,7 +232,7 @@ mod tests {
     #[test]
     fn without_an_answer_the_findings_stay_and_their_age_shows() {
         let (status, domain) = taken_in(vec![]);
-        status.answered(&domain, vec![finding("a.example", Severity::Error)], at(1));
+        answered(&status, &domain, vec![finding("a.example", Severity::Error)], at(1));
         status.unanswered(&domain, at(2));
         status.unanswered(&domain, at(3));
         let known = status.of(&domain).unwrap();
@@ -187,7 +240,7 @@ mod tests {
         assert_eq!(known.answered_at, Some(at(1)));
         assert_eq!(known.unanswered_since, Some(at(2)));
         assert_eq!(known.checked_at, Some(at(3)));
-        status.answered(&domain, vec![], at(4));
+        answered(&status, &domain, vec![], at(4));
         assert_eq!(status.of(&domain).unwrap().unanswered_since, None);
     }
 
@@ -197,17 +250,19 @@ mod tests {
         for &code in FindingCode::ALL {
             for severity in Severity::ALL {
                 let finding = Finding { severity, ..Finding::about(code, "a.example", Mode::Enforce) };
-                let known = KnownFinding { finding, since: at(7) };
+                let known = KnownFinding { finding, since: at(7), raised: true };
                 assert_eq!(KnownFinding::from_row(&known.to_row(&domain)), Some(known));
             }
         }
-        let row = KnownFinding { finding: finding("", Severity::Info), since: at(7) }.to_row(&domain);
+        let row = KnownFinding { finding: finding("", Severity::Info), since: at(7), raised: false }
+            .to_row(&domain);
         assert_eq!(KnownFinding::from_row(&FindingRow { code: "OTHER".into(), ..row }), None);
     }
 
     #[test]
     fn a_domain_without_an_answer_keeps_what_was_found_until_it_leaves() {
-        let kept = KnownFinding { finding: finding("a.example", Severity::Critical), since: at(1) };
+        let kept =
+            KnownFinding { finding: finding("a.example", Severity::Critical), since: at(1), raised: true };
         let (status, domain) = taken_in(vec![kept.clone()]);
         status.unanswered(&domain, at(2));
         let known = status.of(&domain).unwrap();

@@ -17,6 +17,7 @@ use crate::{
         authority::Authority,
     },
     admin::{Desk, Sources},
+    alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Acme, Budgets, Directory, Server},
@@ -27,7 +28,7 @@ use crate::{
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
-    storage::{KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
+    storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
 use status_socket::StatusSocket;
 use std::{
@@ -200,6 +201,16 @@ impl Daemon {
             &server.dns,
         );
         let cross_check = checks.status();
+        let alerts = match server.alerts.is_empty() {
+            true => AlertStatus::default(),
+            false => {
+                let history: Arc<dyn HistoryStorage> = Arc::clone(&storage) as _;
+                let alerting = Alerting::new(&server.alerts, &history, &checks.changes(), clock);
+                let status = alerting.status();
+                supervisor.start("alert", alerting.run(stop.clone()));
+                status
+            }
+        };
         if server.cross_check.enabled {
             supervisor.start("cross_check", checks.run(stop.clone()));
         }
@@ -212,6 +223,7 @@ impl Daemon {
             snapshot: snapshot.clone(),
             acme,
             cross_check,
+            alerts,
             reload: reload_status,
             clock,
             desk,

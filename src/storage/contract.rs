@@ -52,6 +52,7 @@ fn finding(n: usize, subject: &str) -> FindingRow {
         subject: subject.to_owned(),
         severity: "urgent".to_owned(),
         since: time("2026-11-21T00:00:00.5Z"),
+        raised: n == 2,
     }
 }
 
@@ -83,7 +84,7 @@ async fn an_empty_store_has_nothing(store: &dyn Storage) {
     assert_eq!(store.served_tenants().await.unwrap(), []);
     store.remove_certificates(&[host(1)]).await.unwrap();
     store.remove_certificates(&[]).await.unwrap();
-    store.replace_findings(&domain(1), &[]).await.unwrap();
+    store.replace_findings(&domain(1), &[], time("2026-11-21T01:00:00Z")).await.unwrap();
     store.check_writable().await.unwrap();
 }
 
@@ -147,12 +148,12 @@ async fn credentials_are_kept_by_name(store: &dyn Storage) {
 
 async fn findings_are_replaced_by_domain(store: &dyn Storage) {
     let (a, b) = (finding(1, "mx1.example.net"), finding(1, "mx2.example.net"));
-    store.replace_findings(&domain(1), &[a.clone(), b.clone()]).await.unwrap();
-    store.replace_findings(&domain(2), &[finding(2, "")]).await.unwrap();
+    store.replace_findings(&domain(1), &[a.clone(), b.clone()], time("2026-11-21T01:00:00Z")).await.unwrap();
+    store.replace_findings(&domain(2), &[finding(2, "")], time("2026-11-21T01:00:00Z")).await.unwrap();
     assert_eq!(sorted_findings(store).await, [a, b.clone(), finding(2, "")]);
-    store.replace_findings(&domain(1), std::slice::from_ref(&b)).await.unwrap();
+    store.replace_findings(&domain(1), std::slice::from_ref(&b), time("2026-11-21T01:00:00Z")).await.unwrap();
     assert_eq!(sorted_findings(store).await, [b, finding(2, "")]);
-    store.replace_findings(&domain(1), &[]).await.unwrap();
+    store.replace_findings(&domain(1), &[], time("2026-11-21T01:00:00Z")).await.unwrap();
     assert_eq!(sorted_findings(store).await, [finding(2, "")]);
 }
 

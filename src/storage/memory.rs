@@ -2,16 +2,18 @@
 //!
 //! Keeps the same contract as the store on disk, except that nothing survives the process.
 
+mod history;
 mod rows;
 
 use super::{
-    Budget, FindingRow, Held, Next, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
-    unusable::Unusable,
+    Budget, FindingEvent, FindingRow, Held, HistoryStorage, Next, ScheduleStorage, Scheduled, ServedTenant,
+    Storage, StorageError, unusable::Unusable,
 };
 use crate::{
     certificate::{Certificate, CertificateSource, SourceError},
     name::{DomainName, PolicyHost},
 };
+use history::History;
 use jiff::Timestamp;
 use rows::Rows;
 use std::{
@@ -40,6 +42,7 @@ struct Kept {
     certificates: HashMap<PolicyHost, Certificate>,
     credentials: HashMap<String, Zeroizing<Vec<u8>>>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
+    history: History,
     served: HashMap<String, ServedTenant>,
     schedule: Rows,
     budgets: HashMap<String, Timestamp>,
@@ -148,8 +151,10 @@ impl Storage for MemoryStorage {
         &self,
         domain: &DomainName,
         findings: &[FindingRow],
+        now: Timestamp,
     ) -> Result<(), StorageError> {
         let mut kept = self.write()?;
+        kept.history.follow(domain, findings, now);
         if findings.is_empty() {
             kept.findings.remove(domain);
         } else {
@@ -180,6 +185,30 @@ impl Storage for MemoryStorage {
 
     async fn check_writable(&self) -> Result<(), StorageError> {
         self.write().map(drop)
+    }
+}
+
+#[async_trait::async_trait]
+impl HistoryStorage for MemoryStorage {
+    async fn events_after(&self, number: i64, limit: usize) -> Result<Vec<FindingEvent>, StorageError> {
+        Ok(self.read()?.history.after(number, limit))
+    }
+
+    async fn events_of(&self, domain: &DomainName, limit: usize) -> Result<Vec<FindingEvent>, StorageError> {
+        Ok(self.read()?.history.of(domain, limit))
+    }
+
+    async fn forget_events(&self, before: Timestamp, limit: usize) -> Result<usize, StorageError> {
+        Ok(self.write()?.history.forget(before, limit))
+    }
+
+    async fn alert_position(&self, alert: &str) -> Result<Option<i64>, StorageError> {
+        Ok(self.read()?.history.positions.get(alert).copied())
+    }
+
+    async fn save_alert_position(&self, alert: &str, number: i64) -> Result<(), StorageError> {
+        self.write()?.history.positions.insert(alert.to_owned(), number);
+        Ok(())
     }
 }
 

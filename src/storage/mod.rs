@@ -1,11 +1,13 @@
 //! What must survive a restart, and the port to it.
 //!
 //! Certificates with their keys, credentials (the ACME account, the internal root), the history of
-//! orders, the cross-check's findings, and every tenant as it was last served. One embedded implementation over SQLite and one in
+//! orders, the cross-check's findings with their history, and every tenant as it was last served. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
 mod backup;
 mod folder;
+mod history;
+mod history_rows;
 mod memory;
 mod pools;
 mod reader;
@@ -22,11 +24,14 @@ mod contract;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod history_contract;
+#[cfg(test)]
 mod schedule_contract;
 #[cfg(test)]
 mod unwell;
 
 pub use backup::{BackupError, back_up, restore};
+pub use history::{CLOSED_EVENTS_MAX, FindingEvent, HistoryStorage};
 pub use memory::MemoryStorage;
 pub use reader::{StoreReader, read_served_tenants};
 pub use schedule::{Budget, Next, Renewal, ScheduleStorage, Scheduled};
@@ -42,7 +47,7 @@ use zeroize::Zeroizing;
 
 /// Keeps what must survive us. Every write is durable when it returns, and whole or not at all.
 #[async_trait::async_trait]
-pub trait Storage: CertificateSource {
+pub trait Storage: CertificateSource + HistoryStorage {
     /// A secret kept under `name` (an ACME account's credentials, the internal authority's root).
     async fn credential(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError>;
 
@@ -63,11 +68,13 @@ pub trait Storage: CertificateSource {
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError>;
 
     /// Replaces the findings of one domain, which all of `findings` are about; an empty list removes
-    /// them.
+    /// them. In the same transaction the history follows: what is raised has an open event, and the
+    /// events of what is raised no more ended at `now` (see [`HistoryStorage`]).
     async fn replace_findings(
         &self,
         domain: &DomainName,
         findings: &[FindingRow],
+        now: Timestamp,
     ) -> Result<(), StorageError>;
 
     /// Every tenant as it was last served, in no particular order.
@@ -129,6 +136,8 @@ pub struct FindingRow {
     pub severity: String,
     /// When it was first seen.
     pub since: Timestamp,
+    /// Whether it is certain enough to tell somebody.
+    pub raised: bool,
 }
 
 /// A tenant as it was last served: what a refused edit falls back on after a restart.

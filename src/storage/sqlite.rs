@@ -8,6 +8,7 @@ use super::unusable::Unusable;
 use super::{
     FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
     folder::Folder,
+    history_rows,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
@@ -18,6 +19,7 @@ use crate::{
     logging::chain,
     name::{DomainName, PolicyHost},
 };
+use jiff::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 use std::{
     fmt, io,
@@ -284,12 +286,12 @@ impl Storage for SqliteStorage {
 
     async fn findings(&self) -> Result<Vec<FindingRow>, StorageError> {
         let pools = self.readers().await;
-        let query = sqlx::query_as("SELECT domain, code, subject, severity, since FROM findings");
-        let rows: Vec<(String, String, String, String, String)> =
+        let query = sqlx::query_as("SELECT domain, code, subject, severity, since, raised FROM findings");
+        let rows: Vec<(String, String, String, String, String, bool)> =
             within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
-        Ok(readable("finding", rows, |(domain, code, subject, severity, since)| {
+        Ok(readable("finding", rows, |(domain, code, subject, severity, since, raised)| {
             let domain = DomainName::from_ascii(&domain)?;
-            Ok(FindingRow { domain, code, subject, severity, since: since.parse()? })
+            Ok(FindingRow { domain, code, subject, severity, since: since.parse()?, raised })
         }))
     }
 
@@ -297,20 +299,24 @@ impl Storage for SqliteStorage {
         &self,
         domain: &DomainName,
         findings: &[FindingRow],
+        now: Timestamp,
     ) -> Result<(), StorageError> {
         let mut change = self.begin().await?;
         let work = async {
+            history_rows::follow(&mut change, domain, findings, now).await?;
             let old = sqlx::query("DELETE FROM findings WHERE domain = ?").bind(domain.as_str());
             old.execute(change.on()).await?;
             for finding in findings {
                 sqlx::query(
-                    "INSERT INTO findings (domain, code, subject, severity, since) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO findings (domain, code, subject, severity, since, raised)
+                     VALUES (?, ?, ?, ?, ?, ?)",
                 )
                 .bind(domain.as_str())
                 .bind(&finding.code)
                 .bind(&finding.subject)
                 .bind(&finding.severity)
                 .bind(finding.since.to_string())
+                .bind(finding.raised)
                 .execute(change.on())
                 .await?;
             }

@@ -5,6 +5,7 @@
 //! hosts whose DNS is broken for weeks; wrong chains, hangs and slow orders in between; tenants who
 //! come and go; stops and kills of the scheduler. A failure prints its seed and the invariant.
 
+mod alerts;
 mod fleet;
 mod watched;
 mod weather;

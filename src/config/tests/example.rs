@@ -88,6 +88,8 @@ fn the_defaults_in_the_example_are_those_of_the_program() {
     assert_eq!(example.limits, minimal.limits);
     assert_eq!(example.dns, minimal.dns);
     assert_eq!(example.cross_check.period, minimal.cross_check.period);
+    assert_eq!(example.cross_check.recheck, minimal.cross_check.recheck);
+    assert_eq!(example.cross_check.records, minimal.cross_check.records);
     let (e, m) = (&example.acme, &minimal.acme);
     assert_eq!(
         (e.orders_at_once, e.order_deadline, e.request_timeout),

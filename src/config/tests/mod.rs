@@ -1,5 +1,6 @@
 //! The configuration as a whole: from texts in a folder to tenants and faults.
 
+mod alerts;
 mod continued;
 mod example;
 mod faults;

@@ -8,15 +8,19 @@ use crate::{
     dns::{Addresses, Answer, CaaAnswer, DnsName, TlsaAnswer, TxtAnswer, memory::MemoryLookup},
     logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
-    storage::MemoryStorage,
+    storage::{HistoryStorage, MemoryStorage},
 };
 use jiff::Timestamp;
 use std::{
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::{task::JoinHandle, time::sleep};
 
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -42,6 +46,8 @@ struct World {
     lookup: Arc<MemoryLookup>,
     store: Arc<MemoryStorage>,
     clock: Clock,
+    /// Whether STS records are looked at.
+    records: bool,
 }
 
 impl World {
@@ -52,6 +58,7 @@ impl World {
             lookup: Arc::default(),
             store: Arc::default(),
             clock: Clock::simulated(start),
+            records: false,
         }
     }
 
@@ -72,7 +79,8 @@ impl World {
         lookup: Arc<dyn Lookup>,
         lookups_at_once: usize,
     ) -> (CrossCheckStatus, CancellationToken, JoinHandle<()>) {
-        let settings = config::CrossCheck { enabled: true, period: HOUR };
+        let settings =
+            config::CrossCheck { period: HOUR, recheck: MINUTE * 2, records: self.records, enabled: true };
         let dns = config::Dns { lookups_at_once, ..config::Dns::default() };
         let store = Arc::clone(&self.store) as Arc<dyn Storage>;
         let check = CrossCheck::new(self.snapshot.clone(), lookup, store, self.clock, settings, &dns);
@@ -87,18 +95,19 @@ fn subjects(status: &DomainStatus, code: FindingCode) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_domains_are_spread_over_the_period_and_none_is_late() {
+async fn many_domains_are_spread_over_their_pace_and_none_is_late() {
     let domains: Vec<_> = (0..2_000).map(|n| domain(&format!("d{n}.example"))).collect();
     let world = World::of(&domains);
+    domains.iter().for_each(|domain| world.lookup.set_hosts(domain, &["mx.example.com"]));
     let (_status, ..) = world.start();
     let asked = |at_least: u64| domains.iter().filter(|d| world.lookup.mx_questions(d) >= at_least).count();
     for tenth in 1..=10 {
-        sleep(HOUR / 10).await;
+        sleep(PACE_MIN / 10).await;
         let expected = tenth * 200;
         assert!((expected - 80..=expected + 80).contains(&asked(1)), "{tenth}: {}", asked(1));
     }
     assert_eq!(asked(1), 2_000);
-    sleep(HOUR * 9 + MOMENT).await;
+    sleep(PACE_MIN * 9 + MOMENT).await;
     assert_eq!(asked(10), 2_000);
     assert_eq!(asked(13), 0);
 }
@@ -139,7 +148,7 @@ async fn findings_keep_their_age_across_a_restart_and_go_when_mended() {
     stop.cancel();
     running.await.unwrap();
     assert_eq!(world.subjects().await, ["backup.example.net"]);
-    assert_eq!(world.store.writes(), 1, "only changes are written");
+    assert_eq!(world.store.writes(), 2, "only changes are written: it came, and it is certain");
 
     world.lookup.silence(&one);
     let (status, ..) = world.start();
@@ -160,8 +169,8 @@ async fn a_domain_that_left_is_forgotten_and_not_asked_any_more() {
     let (one, two, before) = (domain("one.example"), domain("two.example"), domain("before.example"));
     let world = World::of(&[one.clone(), two.clone()]);
     let finding = Finding::about(FindingCode::MxNotInPolicy, "old.example", Mode::Enforce);
-    let kept = KnownFinding { finding, since: world.clock.now() };
-    world.store.replace_findings(&before, &[kept.to_row(&before)]).await.unwrap();
+    let kept = KnownFinding { finding, since: world.clock.now(), raised: true };
+    world.store.replace_findings(&before, &[kept.to_row(&before)], world.clock.now()).await.unwrap();
     world.lookup.set_hosts(&one, &["a.example.net"]);
     world.lookup.set_hosts(&two, &["b.example.net"]);
     let (status, ..) = world.start();
@@ -268,4 +277,172 @@ async fn findings_are_logged_when_they_come_and_go_and_not_in_between() {
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[3].contains("INFO") && lines[3].contains("gone=\"MX_NOT_IN_POLICY"), "{lines:?}");
     assert!(!lines[3].contains("appeared"), "nothing appeared: {lines:?}");
+}
+
+/// The same answers, with another number of resolvers behind them.
+struct Voices {
+    inner: Arc<MemoryLookup>,
+    agreed: Mutex<Agreed>,
+}
+
+#[async_trait::async_trait]
+impl Lookup for Voices {
+    async fn mx(&self, domain: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
+        let answer = self.inner.mx(domain).await?;
+        Ok(Answer { agreed: *self.agreed.lock().unwrap(), ..answer })
+    }
+    async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
+        self.inner.addresses(name).await
+    }
+    async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
+        self.inner.txt(name).await
+    }
+    async fn tlsa(&self, name: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
+        self.inner.tlsa(name).await
+    }
+    async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
+        self.inner.caa(name).await
+    }
+}
+
+impl World {
+    /// The events in the store as `CODE subject`, with a minus in front of those that ended.
+    async fn events(&self) -> Vec<String> {
+        let events = self.store.events_after(0, 100).await.unwrap();
+        let shown = |event: &crate::storage::FindingEvent| {
+            let ended = if event.until.is_some() { "-" } else { "" };
+            format!("{ended}{} {}", event.code, event.subject)
+        };
+        events.iter().map(shown).collect()
+    }
+}
+
+// M-18.
+#[tokio::test(start_paused = true)]
+async fn a_moved_mx_raises_an_event_within_twenty_minutes() {
+    let domains: Vec<_> = (0..50).map(|n| domain(&format!("d{n}.example"))).collect();
+    let world = World::of(&domains);
+    domains.iter().for_each(|domain| world.lookup.set_hosts(domain, &["mx.example.com"]));
+    let (_status, ..) = world.start();
+    sleep(HOUR * 3).await;
+    assert_eq!(world.events().await, [""; 0]);
+    for domain in &domains {
+        world.lookup.set_hosts(domain, &["mx.example.com", "new.example.net"]);
+    }
+    sleep(MINUTE * 20).await;
+    assert_eq!(world.events().await, ["MX_NOT_IN_POLICY new.example.net"; 50]);
+    for domain in &domains {
+        world.lookup.set_hosts(domain, &["mx.example.com"]);
+    }
+    sleep(MINUTE * 20).await;
+    assert_eq!(world.events().await, ["-MX_NOT_IN_POLICY new.example.net"; 50]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_ttl_is_waited_for_an_hour_at_most() {
+    let one = domain("one.example");
+    let world = World::of(std::slice::from_ref(&one));
+    world.lookup.set_hosts(&one, &["mx.example.com"]);
+    world.lookup.set_ttl("one.example", HOUR * 24);
+    let (_status, ..) = world.start();
+    sleep(HOUR * 10).await;
+    let asked = world.lookup.mx_questions(&one);
+    assert!((10..=13).contains(&asked), "{asked}");
+}
+
+// M-14.
+#[tokio::test(start_paused = true)]
+async fn silence_raises_nothing_and_ends_nothing() {
+    let one = domain("one.example");
+    let world = World::of(std::slice::from_ref(&one));
+    world.lookup.silence(&one);
+    let (_status, stop, running) = world.start();
+    sleep(HOUR * 24).await;
+    assert_eq!(world.events().await, [""; 0]);
+    world.lookup.set_hosts(&one, &["mx.example.com", "new.example.net"]);
+    sleep(MINUTE * 20).await;
+    world.lookup.silence(&one);
+    stop.cancel();
+    running.await.unwrap();
+    let (_status, ..) = world.start();
+    sleep(HOUR * 24).await;
+    assert_eq!(world.events().await, ["MX_NOT_IN_POLICY new.example.net"], "over a restart, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contested_answer_raises_nothing_until_it_is_repeated() {
+    let one = domain("one.example");
+    let world = World::of(std::slice::from_ref(&one));
+    world.lookup.set_hosts(&one, &["mx.example.com", "new.example.net"]);
+    let voices = Arc::new(Voices { inner: Arc::clone(&world.lookup), agreed: Mutex::new(Agreed::Contested) });
+    let (status, ..) = world.start_with(voices, 8);
+    sleep(MINUTE).await;
+    assert_eq!(world.events().await, [""; 0]);
+    assert_eq!(status.of(&one).unwrap().findings.len(), 1, "it is shown, and not told");
+    world.lookup.set_hosts(&one, &["mx.example.com"]);
+    sleep(HOUR).await;
+    assert_eq!(world.events().await, [""; 0], "gone in the second look");
+    world.lookup.set_hosts(&one, &["mx.example.com", "new.example.net"]);
+    sleep(MINUTE * 20).await;
+    assert_eq!(world.events().await, ["MX_NOT_IN_POLICY new.example.net"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_resolvers_agree_on_is_raised_at_once() {
+    let one = domain("one.example");
+    let world = World::of(std::slice::from_ref(&one));
+    world.lookup.set_hosts(&one, &["new.example.net"]);
+    let voices = Arc::new(Voices { inner: Arc::clone(&world.lookup), agreed: Mutex::new(Agreed::Both) });
+    let (_status, ..) = world.start_with(voices, 8);
+    sleep(MOMENT).await;
+    assert_eq!(world.events().await, ["NO_MX_COVERED ", "MX_NOT_IN_POLICY new.example.net"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_told_when_a_domain_leaves_and_forgotten_after_four_hundred_days() {
+    let (one, two) = (domain("one.example"), domain("two.example"));
+    let world = World::of(&[one.clone(), two.clone()]);
+    world.lookup.set_hosts(&one, &["mx.example.com", "new.example.net"]);
+    world.lookup.set_hosts(&two, &["mx.example.com"]);
+    let (_status, ..) = world.start();
+    sleep(MINUTE * 5).await;
+    world.snapshot.replace(snapshot(2, std::slice::from_ref(&two), "mx.example.com"));
+    sleep(MOMENT).await;
+    assert_eq!(world.events().await, ["-MX_NOT_IN_POLICY new.example.net"]);
+    sleep(HOUR * 24 * 399).await;
+    assert_eq!(world.events().await.len(), 1);
+    sleep(HOUR * 24 * 2).await;
+    assert_eq!(world.events().await, [""; 0]);
+}
+
+// RFC 8461 §8.1; T-17.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_does_not_follow_the_body_is_raised_after_an_hour_and_silence_ends_nothing() {
+    let one = domain("one.example");
+    let world = World { records: true, ..World::of(std::slice::from_ref(&one)) };
+    world.lookup.set_hosts(&one, &["mx.example.com"]);
+    let id = |snapshot: &Snapshot| snapshot.find("mta-sts.one.example").unwrap().policy.id().clone();
+    let publish = |id: &str| world.lookup.set_txt("_mta-sts.one.example", &[&format!("v=STSv1; id={id};")]);
+    let (first, second) = (id(&world.snapshot.load_full()), "mx2.example.com");
+    publish(first.as_str());
+    let (status, ..) = world.start();
+    sleep(HOUR).await;
+    assert_eq!(status.of(&one).unwrap().findings, []);
+
+    world.lookup.set_hosts(&one, &[second]);
+    world.snapshot.replace(snapshot(2, std::slice::from_ref(&one), second));
+    let new = id(&world.snapshot.load_full());
+    sleep(MINUTE * 45).await;
+    assert_eq!(world.events().await, [""; 0]);
+    sleep(MINUTE * 45).await;
+    assert_eq!(world.events().await, [format!("ID_DIFFERS {new}")]);
+
+    let silent = Some(Unanswered::failed("no answer in time"));
+    world.lookup.set_trouble("_mta-sts.one.example", silent);
+    sleep(HOUR * 5).await;
+    assert_eq!(world.events().await, [format!("ID_DIFFERS {new}")]);
+    world.lookup.set_trouble("_mta-sts.one.example", None);
+    publish(new.as_str());
+    sleep(MINUTE * 20).await;
+    assert_eq!(world.events().await, [format!("-ID_DIFFERS {new}")]);
 }

@@ -1,0 +1,78 @@
+//! The history of findings: since when each was there, and until when.
+//!
+//! Kept beside the findings themselves and in the same transaction: what is raised opens an event,
+//! what is raised no more closes it. Every change gets a new, higher number, and each alert keeps the
+//! number it has delivered up to, so that nothing is lost over a restart.
+
+use super::{FindingRow, StorageError};
+use crate::name::DomainName;
+use jiff::Timestamp;
+
+/// The most closed events that are kept, whatever their age: domains that flap must not fill a disk.
+pub const CLOSED_EVENTS_MAX: u64 = 1_000_000;
+
+/// One raised finding from beginning to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingEvent {
+    /// Number of its last change; higher than that of every change before.
+    pub number: i64,
+    /// The policy domain.
+    pub domain: DomainName,
+    /// Stable code.
+    pub code: String,
+    /// What it is about; empty for the domain as a whole.
+    pub subject: String,
+    /// Severity keyword.
+    pub severity: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// When it was seen no more; `None` while it is there.
+    pub until: Option<Timestamp>,
+}
+
+impl FindingEvent {
+    /// Whether `row` speaks of the same thing, however bad it is by now.
+    pub(super) fn is_of(&self, row: &FindingRow) -> bool {
+        self.domain == row.domain && self.code == row.code && self.subject == row.subject
+    }
+
+    /// Whether `row` says nothing new.
+    pub(super) fn says(&self, row: &FindingRow) -> bool {
+        self.is_of(row) && self.severity == row.severity
+    }
+
+    /// The event that `row` opens.
+    pub(super) fn opened(number: i64, row: &FindingRow) -> Self {
+        Self {
+            number,
+            domain: row.domain.clone(),
+            code: row.code.clone(),
+            subject: row.subject.clone(),
+            severity: row.severity.clone(),
+            since: row.since,
+            until: None,
+        }
+    }
+}
+
+/// Keeps the history, and how far it was told. Written by
+/// [`Storage::replace_findings`](super::Storage::replace_findings).
+#[async_trait::async_trait]
+pub trait HistoryStorage: Send + Sync {
+    /// At most `limit` events changed after the change `number`, in the order of their changes; an
+    /// event that changed twice comes once, as it is now.
+    async fn events_after(&self, number: i64, limit: usize) -> Result<Vec<FindingEvent>, StorageError>;
+
+    /// At most `limit` events of `domain`, the latest change first.
+    async fn events_of(&self, domain: &DomainName, limit: usize) -> Result<Vec<FindingEvent>, StorageError>;
+
+    /// Forgets at most `limit` of the events that ended before `before`, or that are more than
+    /// [`CLOSED_EVENTS_MAX`] changes old and ended; says how many.
+    async fn forget_events(&self, before: Timestamp, limit: usize) -> Result<usize, StorageError>;
+
+    /// The number up to which `alert` has delivered changes; `None` for one that is new.
+    async fn alert_position(&self, alert: &str) -> Result<Option<i64>, StorageError>;
+
+    /// Keeps that `alert` has delivered every change up to `number`.
+    async fn save_alert_position(&self, alert: &str, number: i64) -> Result<(), StorageError>;
+}

@@ -1,0 +1,63 @@
+//! The history of findings in memory, numbered as on disk.
+
+use super::super::{FindingEvent, FindingRow, history::CLOSED_EVENTS_MAX};
+use crate::name::DomainName;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+#[derive(Default)]
+pub(super) struct History {
+    last: i64,
+    events: BTreeMap<i64, FindingEvent>,
+    open: HashMap<DomainName, BTreeSet<i64>>,
+    pub positions: HashMap<String, i64>,
+}
+
+impl History {
+    /// Brings the open events of `domain` in line with what is raised among `findings`.
+    pub fn follow(&mut self, domain: &DomainName, findings: &[FindingRow], now: Timestamp) {
+        let numbers = self.open.remove(domain).unwrap_or_default();
+        let open: Vec<FindingEvent> = numbers.iter().filter_map(|n| self.events.get(n).cloned()).collect();
+        let mut stay: BTreeSet<i64> = numbers;
+        for event in open.iter().filter(|event| !findings.iter().any(|row| row.raised && event.says(row))) {
+            self.events.remove(&event.number);
+            stay.remove(&event.number);
+            if !findings.iter().any(|row| row.raised && event.is_of(row)) {
+                self.add(FindingEvent { until: Some(now), ..event.clone() });
+            }
+        }
+        for row in findings.iter().filter(|row| row.raised && !open.iter().any(|event| event.says(row))) {
+            stay.insert(self.add(FindingEvent::opened(0, row)));
+        }
+        if !stay.is_empty() {
+            self.open.insert(domain.clone(), stay);
+        }
+    }
+
+    fn add(&mut self, event: FindingEvent) -> i64 {
+        self.last += 1;
+        self.events.insert(self.last, FindingEvent { number: self.last, ..event });
+        self.last
+    }
+
+    pub fn after(&self, number: i64, limit: usize) -> Vec<FindingEvent> {
+        let later = self.events.range(number.saturating_add(1)..);
+        later.take(limit).map(|(_, event)| event.clone()).collect()
+    }
+
+    pub fn of(&self, domain: &DomainName, limit: usize) -> Vec<FindingEvent> {
+        let of_domain = self.events.values().rev().filter(|event| event.domain == *domain);
+        of_domain.take(limit).cloned().collect()
+    }
+
+    pub fn forget(&mut self, before: Timestamp, limit: usize) -> usize {
+        let last = self.events.last_key_value().map_or(0, |(number, _)| *number);
+        let oldest = last.saturating_sub_unsigned(CLOSED_EVENTS_MAX);
+        let is_old =
+            |event: &&FindingEvent| event.until.is_some_and(|until| until < before || event.number <= oldest);
+        let old: Vec<i64> =
+            self.events.values().filter(is_old).take(limit).map(|event| event.number).collect();
+        old.iter().for_each(|number| drop(self.events.remove(number)));
+        old.len()
+    }
+}
