@@ -205,11 +205,10 @@ fn body_findings(reading: &Reading<'_>) -> Vec<Finding> {
             findings.push(if harmful { finding.at_least(Severity::Error) } else { finding });
         }
     }
-    let senders = disagreeing(reading).into_iter().map(|disagreement| {
+    findings.extend(disagreeing(reading).into_iter().map(|disagreement| {
         let finding = reading.finding_about(Code::PolicyIncompatible, disagreement.sender.name());
         finding.with_evidence(&said(&disagreement))
-    });
-    findings.extend(senders);
+    }));
     findings.sort_unstable();
     findings.dedup();
     findings
