@@ -71,6 +71,7 @@ impl Office {
         let root = authority("Zoo Root", now, None);
         let intermediate = authority("Zoo Intermediate", now, Some(&root));
         let stranger = authority("Stranger's Root", now, None);
+        fs::create_dir_all(folder.join("papers")).unwrap();
         fs::write(folder.join("root.pem"), root.certificate.pem()).unwrap();
         Self { folder: folder.to_owned(), now, intermediate, stranger }
     }
@@ -104,7 +105,7 @@ impl Office {
                 self.intermediate.certificate.clone(),
             ],
         };
-        let file = self.folder.join(format!("{}.pem", names[0]));
+        let file = self.folder.join(format!("papers/{}.pem", names[0]));
         let text: String = chain.iter().map(Certificate::pem).collect();
         fs::write(&file, key.serialize_pem() + &text).unwrap();
         Issued {

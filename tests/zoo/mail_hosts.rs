@@ -85,6 +85,7 @@ pub fn start_postfix(folder: &Path, hosts: &[MailHost], papers: &[Issued]) -> Ch
              myhostname = mx.zoo.example\ninet_protocols = ipv4\nmydestination =\n\
              smtpd_peername_lookup = no\nsmtpd_client_connection_count_limit = 0\n\
              smtpd_tls_security_level = may\nsmtpd_tls_loglevel = 1\n\
+             smtpd_tls_protocols = >=TLSv1.2\n\
              tls_low_cipherlist = ALL:@SECLEVEL=0\n"
         ),
     )
@@ -92,6 +93,7 @@ pub fn start_postfix(folder: &Path, hosts: &[MailHost], papers: &[Issued]) -> Ch
     let mut services = "postlog unix-dgram n - n - 1 postlogd\n\
          anvil unix - - n - 1 anvil\n\
          tlsmgr unix - - n 1000? 1 tlsmgr\n\
+         proxymap unix - - n - - proxymap\n\
          rewrite unix - - n - - trivial-rewrite\n"
         .to_owned();
     for (index, (host, paper)) in hosts.iter().zip(papers).enumerate() {

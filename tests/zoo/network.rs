@@ -16,7 +16,8 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -58,6 +59,7 @@ impl Zoo {
 
         let mut zoo = Self { folder: folder.to_owned(), exhibits, processes: vec![] };
         zoo.start("knotd", &["-c", "knot.conf"]);
+        zoo.start("knotd", &["-c", "lame.conf"]);
         zoo.start("unbound", &["-d", "-c", "unbound.conf"]);
         let here = folder.display().to_string();
         zoo.start("nginx", &["-p", &here, "-e", "stderr", "-c", "nginx.conf"]);
@@ -84,7 +86,11 @@ impl Zoo {
     }
 
     fn start(&mut self, program: &'static str, arguments: &[&str]) {
-        let log = fs::File::create(self.folder.join(format!("{program}.log"))).unwrap();
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.folder.join(format!("{program}.log")))
+            .unwrap();
         let process = Command::new(program)
             .args(arguments)
             .current_dir(&self.folder)
@@ -107,8 +113,8 @@ impl Zoo {
             self.eventually("nginx", || connects(address.parse().unwrap(), 443));
         }
         for (index, host) in hosts.iter().enumerate() {
-            if !matches!(host.mta, Mta::Nobody) {
-                self.eventually(host.name, || connects(mail_hosts::address(index), 25));
+            if matches!(host.mta, Mta::Postfix(..)) {
+                self.eventually(host.name, || greets(mail_hosts::address(index)));
             }
         }
     }
@@ -148,6 +154,16 @@ fn run(program: &str, arguments: &[&str]) {
 
 fn connects(address: Ipv4Addr, port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(2)).is_ok()
+}
+
+fn greets(address: Ipv4Addr) -> bool {
+    let Ok(mut tcp) = TcpStream::connect_timeout(&SocketAddr::from((address, 25)), Duration::from_secs(2))
+    else {
+        return false;
+    };
+    let mut greeting = [0; 4];
+    tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    tcp.read_exact(&mut greeting).is_ok() && greeting == *b"220 "
 }
 
 /// Serves each connection in a thread; these end with the process.

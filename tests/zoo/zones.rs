@@ -10,6 +10,9 @@ use std::{fs, path::Path, process::Command};
 /// Where Knot listens.
 pub const AUTHORITATIVE: &str = "11.0.0.53";
 
+/// Where a Knot listens that has no zones.
+pub const LAME: &str = "11.0.0.54";
+
 /// A promise of signatures that nobody keeps.
 const BROKEN_PROMISE: &str = "DS 4711 13 2 1111111111111111111111111111111111111111111111111111111111111111";
 
@@ -28,7 +31,7 @@ pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[
     fs::create_dir_all(folder.join("zones")).unwrap();
     let mut zones = Zones { folder, parent: format!("$ORIGIN {PARENT}.\n$TTL 300\n{SOA}"), known: vec![] };
     zones.parent += &format!(
-        "ns.zoo A {AUTHORITATIVE}\nweb.zoo A {}\nalias.zoo CNAME mx.zoo\nprivate.zoo A 192.168.25.25\n\
+        "ns.zoo A {AUTHORITATIVE}\nlame-ns.zoo A {LAME}\nweb.zoo A {}\nalias.zoo CNAME mx.zoo\nprivate.zoo A 192.168.25.25\n\
          no-address.zoo TXT \"no address\"\n",
         WEB[0]
     );
@@ -55,6 +58,16 @@ pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[
              database:\n    storage: {shown}/knot\n\
              policy:\n  - id: zoo\n    manual: on\n    single-type-signing: on\n\
              zone:\n{known}"
+        ),
+    )
+    .unwrap();
+    fs::create_dir_all(folder.join("lame")).unwrap();
+    fs::write(
+        folder.join("lame.conf"),
+        format!(
+            "server:\n    rundir: {shown}/lame\n    listen: [ {LAME}@53 ]\n\
+             log:\n  - target: stderr\n    any: warning\n\
+             database:\n    storage: {shown}/lame\n"
         ),
     )
     .unwrap();
@@ -123,7 +136,8 @@ impl Zones<'_> {
         if zone == Zone::Missing {
             return;
         }
-        self.parent += &format!("{name} NS ns.zoo.example.\n");
+        let server = if zone == Zone::Lame { "lame-ns" } else { "ns" };
+        self.parent += &format!("{name} NS {server}.zoo.example.\n");
         if zone == Zone::Bogus {
             self.parent += &format!("{name} {BROKEN_PROMISE}\n");
         }
