@@ -12,6 +12,9 @@ use std::{
     process::{Child, Command},
 };
 
+/// A CNAME of the host `aliased`, in everybody's certificate.
+const ALIAS: &str = "alias.zoo.example";
+
 /// One host `NAME.zoo.example`.
 pub struct MailHost {
     pub name: &'static str,
@@ -65,7 +68,7 @@ pub fn address(index: usize) -> Ipv4Addr {
 /// The certificate of each host, in the table's order.
 pub fn papers(hosts: &[MailHost], office: &Office) -> Vec<Issued> {
     let paper = |mta: &Mta| if let Mta::Postfix(paper, _) = mta { *paper } else { Paper::Good };
-    hosts.iter().map(|host| office.issue(&[host.host()], paper(&host.mta))).collect()
+    hosts.iter().map(|host| office.issue(&[host.host(), ALIAS.to_owned()], paper(&host.mta))).collect()
 }
 
 /// Starts Postfix below `folder`.

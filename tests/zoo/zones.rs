@@ -31,7 +31,7 @@ pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[
     fs::create_dir_all(folder.join("zones")).unwrap();
     let mut zones = Zones { folder, parent: format!("$ORIGIN {PARENT}.\n$TTL 300\n{SOA}"), known: vec![] };
     zones.parent += &format!(
-        "ns.zoo A {AUTHORITATIVE}\nlame-ns.zoo A {LAME}\nweb.zoo A {}\nalias.zoo CNAME mx.zoo\nprivate.zoo A 192.168.25.25\n\
+        "ns.zoo A {AUTHORITATIVE}\nlame-ns.zoo A {LAME}\nweb.zoo A {}\nalias.zoo CNAME aliased.zoo\nprivate.zoo A 192.168.25.25\n\
          no-address.zoo TXT \"no address\"\n",
         WEB[0]
     );
@@ -85,7 +85,7 @@ pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[
         folder.join("unbound.conf"),
         format!(
             "server:\n  interface: 127.0.0.1\n  do-daemonize: no\n  use-syslog: no\n  do-ip6: no\n\
-             \x20 chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  directory: \"{shown}\"\n  num-threads: 1\n\
+             \x20 chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  directory: \"{shown}\"\n  num-threads: 1\n  rrset-roundrobin: no\n\
              \x20 module-config: \"validator iterator\"\n  trust-anchor: \"{anchor}\"\n  trust-anchor-signaling: no\n\
              remote-control:\n  control-enable: no\n\
              stub-zone:\n  name: \".\"\n  stub-addr: {AUTHORITATIVE}\n"
