@@ -15,10 +15,10 @@
 //! | 6 | [`daemon`] |
 //! | 5 | [`admin`] |
 //! | 4 | [`reload`], [`acme`], [`cross_check`], [`https`] |
-//! | 3 | [`snapshot`] |
-//! | 2 | [`config`], [`storage`] |
+//! | 3 | [`snapshot`], [`audit`] |
+//! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
-//! | 0 | [`name`], [`clock`], [`listening`], [`logging`] |
+//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
 //!
 //! A room may import only rooms on lower floors; `tests/architecture.rs` keeps it so.
 //!
@@ -32,6 +32,7 @@
 
 // Floor 0
 pub mod clock;
+pub mod dialing;
 pub mod listening;
 pub mod logging;
 pub mod name;
@@ -41,8 +42,11 @@ pub mod dns;
 pub mod policy;
 // Floor 2
 pub mod config;
+pub mod policy_fetch;
+pub mod starttls;
 pub mod storage;
 // Floor 3
+pub mod audit;
 pub mod snapshot;
 // Floor 4
 pub mod acme;

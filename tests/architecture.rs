@@ -8,10 +8,10 @@ use std::{fs, path::Path};
 
 /// The rooms from the ground up, as drawn in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
-    &["name", "clock", "listening", "logging"],
+    &["name", "clock", "listening", "logging", "dialing"],
     &["policy", "dns", "certificate"],
-    &["config", "storage"],
-    &["snapshot"],
+    &["config", "storage", "starttls", "policy_fetch"],
+    &["snapshot", "audit"],
     &["reload", "acme", "cross_check", "https"],
     &["admin"],
     &["daemon"],

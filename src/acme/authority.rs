@@ -1,5 +1,7 @@
 //! The port to whoever signs certificates.
 
+pub use crate::dns::caa::CaaIdentity;
+
 use crate::{
     certificate::{Certificate, CertificateId, ChallengeTable, PrivateKey},
     name::PolicyHost,
@@ -150,15 +152,6 @@ pub enum RevocationReason {
     Superseded,
     /// The host is not ours to serve any more.
     CessationOfOperation,
-}
-
-/// What CAA records are held against (RFC 8659, RFC 8657).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CaaIdentity {
-    /// The domains by which CAA records name the authority; empty when it does not tell.
-    pub identities: Vec<String>,
-    /// Our account, once there is one.
-    pub account_uri: Option<String>,
 }
 
 /// What an authority delivered.

@@ -7,7 +7,6 @@ mod answer;
 pub mod authority;
 mod books;
 mod budget;
-pub mod caa;
 mod calendar;
 pub mod client;
 mod forecast;

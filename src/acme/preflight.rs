@@ -9,12 +9,14 @@
 
 use super::{
     authority::{CaaIdentity, IssueError},
-    caa::{self, Ground, Method, Objection, RelevantSet},
     order::Readiness,
 };
 use crate::{
     config,
-    dns::{Addresses, DnsName, Lookup, Unanswered, UnansweredKind},
+    dns::{
+        Addresses, DnsName, Lookup, Unanswered, UnansweredKind,
+        caa::{self, Ground, Method, Objection, RelevantSet},
+    },
     name::PolicyHost,
     snapshot::SharedSnapshot,
 };

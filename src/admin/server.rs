@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     acme::AcmeStatus,
+    audit::{Severity, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus, Severity, worst},
+    cross_check::{CrossCheckStatus, DomainStatus},
     name::{DomainName, PolicyHost},
     policy::Mode,
     reload::ReloadStatus,

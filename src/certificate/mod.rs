@@ -1,8 +1,10 @@
-//! Certificates and keys of policy hosts, and the tables handshakes read them from.
+//! Certificates and keys of policy hosts, the tables handshakes read them from, and a judge of the
+//! chains that other servers present.
 
 mod challenge;
 mod id;
 mod leaf;
+pub mod presented;
 mod table;
 mod verify;
 

@@ -2,7 +2,9 @@
 //!
 //! | code | meaning |
 //! | --- | --- |
-//! | 0 | done |
+//! | 0 | done; `audit`: nothing found at or above `--fail-on`, and all of it could be seen |
+//! | 1 | `audit`: at least one finding at or above `--fail-on` |
+//! | 2 | `audit`: no such finding, and not all of it could be seen, so nothing is promised |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
 //! | 70 | the daemon could not start, or a part of it failed, or a command could not be carried out; trying again may help |
@@ -10,6 +12,7 @@
 
 mod account;
 mod asking;
+mod audit;
 mod certificate;
 mod certificates;
 mod check;
@@ -69,6 +72,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show our account at an authority, give it a new key, or close it
     Account(account::AccountArgs),
+    /// Look at any domain's MTA-STS as senders do, and say what stands in the way
+    Audit(audit::AuditArgs),
 }
 
 /// Where the main configuration file is.
@@ -109,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     code.into()
 }

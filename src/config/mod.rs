@@ -217,12 +217,16 @@ impl fmt::Debug for ExternalAccount {
 pub struct Dns {
     /// Resolvers to ask; empty means the system's.
     pub servers: Vec<SocketAddr>,
+    /// Resolvers that are asked the same, independent of the others; empty means nobody.
+    pub second_servers: Vec<SocketAddr>,
     /// Wait for one try.
     pub timeout: Duration,
     /// Tries after the first.
     pub retries: usize,
     /// Questions in flight at once.
     pub lookups_at_once: usize,
+    /// Whether resolvers beyond this host are believed that say an answer is signed.
+    pub trust_ad: bool,
 }
 
 /// `[cross_check]`: policies against MX records.

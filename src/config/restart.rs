@@ -37,7 +37,7 @@ impl Server {
         let Self { listen, store, acme, dns, cross_check, limits: l, admin, publish: _ } = self;
         let Listen { https, http } = listen;
         let Store { directory: store_directory, key_file } = store;
-        let Dns { servers, timeout, retries, lookups_at_once } = dns;
+        let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
         let CrossCheck { enabled, period } = cross_check;
         let Admin { socket } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
@@ -49,9 +49,11 @@ impl Server {
             setting("store.directory", path(store_directory)),
             secret("store.key_file", format!("{key_file:?}")),
             setting("dns.servers", format!("{servers:?}")),
+            setting("dns.second_servers", format!("{second_servers:?}")),
             setting("dns.timeout", duration_shown(*timeout)),
             setting("dns.retries", retries.to_string()),
             setting("dns.lookups_at_once", lookups_at_once.to_string()),
+            setting("dns.trust_ad", trust_ad.to_string()),
             setting("cross_check.enabled", enabled.to_string()),
             setting("cross_check.period", duration_shown(*period)),
             setting("admin.socket", path(socket)),

@@ -67,7 +67,14 @@ impl Default for Budgets {
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: 2 * SECOND, retries: 1, lookups_at_once: 64 }
+        Self {
+            servers: Vec::new(),
+            second_servers: Vec::new(),
+            timeout: 2 * SECOND,
+            retries: 1,
+            lookups_at_once: 64,
+            trust_ad: false,
+        }
     }
 }
 
@@ -277,11 +284,15 @@ impl Reader<'_, '_> {
     fn dns(&self, table: Option<Table<'_, '_>>) -> Dns {
         let mut dns = Dns::default();
         let Some(mut table) = table else { return dns };
-        let servers = self.addresses(&mut table, "servers", Some(DNS_PORT), &mut Vec::new());
-        dns.servers = servers.unwrap_or_default();
+        // Whoever is asked twice does not confirm himself.
+        let mut seen = Vec::new();
+        for (key, target) in [("servers", &mut dns.servers), ("second_servers", &mut dns.second_servers)] {
+            *target = self.addresses(&mut table, key, Some(DNS_PORT), &mut seen).unwrap_or_default();
+        }
         duration(&mut table, "timeout", &mut dns.timeout, SECOND..=MINUTE);
         dns.retries = table.number("retries", dns.retries, 0..=10);
         dns.lookups_at_once = table.number("lookups_at_once", dns.lookups_at_once, 1..=1_024);
+        dns.trust_ad = table.flag("trust_ad").unwrap_or(dns.trust_ad);
         table.finish();
         dns
     }

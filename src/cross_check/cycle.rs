@@ -3,10 +3,9 @@
 //! The loop asks; what the answer means is decided by [`compare`], and what is new about it by the
 //! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
 
-use super::{
-    CrossCheckStatus, Finding, KnownFinding, Seen, Severity, compare, place::place_of, status::Change, worst,
-};
+use super::{CrossCheckStatus, KnownFinding, place::place_of, status::Change};
 use crate::{
+    audit::{Finding, Seen, Severity, compare, worst},
     clock::Clock,
     config,
     dns::{Lookup, MxAnswer, Unanswered},
@@ -313,7 +312,7 @@ async fn look(lookup: &dyn Lookup, domain: &DomainName) -> Seen {
 }
 
 async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Seen, Unanswered> {
-    Ok(match lookup.mx(domain).await? {
+    Ok(match lookup.mx(domain).await?.data {
         MxAnswer::Records(records) if !records.is_empty() => Seen::Records(records),
         MxAnswer::NoSuchDomain => Seen::NoSuchDomain,
         _ if lookup.has_address(domain).await? => Seen::Implicit,

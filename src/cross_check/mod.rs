@@ -1,17 +1,13 @@
 //! Compares every policy with the MX records that DNS shows (RFC 8461 §4.1, §5).
 //!
-//! It reports and never acts: a tenant's policy is the tenant's word. [`compare`] decides what there
-//! is to say, [`CrossCheck`] goes round all domains, [`CrossCheckStatus`] shows what was found.
+//! It reports and never acts: a tenant's policy is the tenant's word. [`audit::compare`](crate::audit::compare) decides
+//! what there is to say, [`CrossCheck`] goes round all domains, [`CrossCheckStatus`] shows what was found.
 //!
 //! It does not speak to MX hosts, and of addresses it asks only whether the domain itself has one.
 
 mod cycle;
-mod finding;
-mod mx;
 mod place;
 mod status;
 
 pub use cycle::CrossCheck;
-pub use finding::{Finding, FindingCode, Severity, worst};
-pub use mx::{Seen, compare};
 pub use status::{CrossCheckStatus, DomainStatus, KnownFinding};

@@ -1,7 +1,6 @@
 //! What the cross-check knows of every domain, for whoever wants to show it.
 
-use super::Finding;
-use crate::{name::DomainName, storage::FindingRow};
+use crate::{audit::Finding, name::DomainName, storage::FindingRow};
 use jiff::Timestamp;
 use std::{
     collections::HashMap,
@@ -141,14 +140,17 @@ fn same_matter(one: &Finding, other: &Finding) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cross_check::{FindingCode, Severity};
+    use crate::{
+        audit::{FindingCode, Severity},
+        policy::Mode,
+    };
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3_600).unwrap()
     }
 
     fn finding(subject: &str, severity: Severity) -> Finding {
-        Finding { code: FindingCode::MxNotInPolicy, subject: subject.into(), severity }
+        Finding { severity, ..Finding::about(FindingCode::MxNotInPolicy, subject, Mode::Enforce) }
     }
 
     fn taken_in(kept: Vec<KnownFinding>) -> (CrossCheckStatus, DomainName) {
@@ -192,9 +194,9 @@ mod tests {
     #[test]
     fn findings_come_back_from_their_rows() {
         let (_, domain) = taken_in(vec![]);
-        for code in FindingCode::ALL {
+        for &code in FindingCode::ALL {
             for severity in Severity::ALL {
-                let finding = Finding { code, subject: "a.example".into(), severity };
+                let finding = Finding { severity, ..Finding::about(code, "a.example", Mode::Enforce) };
                 let known = KnownFinding { finding, since: at(7) };
                 assert_eq!(KnownFinding::from_row(&known.to_row(&domain)), Some(known));
             }

@@ -14,14 +14,14 @@ pub use signals::{Signal, Signals};
 use crate::{
     acme::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
-        authority::Authority, caa::Method,
+        authority::Authority,
     },
     admin::{Desk, Sources},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
     config::{Acme, Budgets, Directory, Server},
     cross_check::CrossCheck,
-    dns::{self, HickoryLookup, Lookup},
+    dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
     listening::{BindError, bind_all},
     logging::chain,
@@ -152,7 +152,7 @@ impl Daemon {
         };
         let lookup = match stand_ins.lookup {
             Some(lookup) => lookup,
-            None => Arc::new(resolver(&server)?),
+            None => resolver(&server)?,
         };
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
@@ -354,21 +354,30 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
 
 /// The configured resolver. Where the system names none, this host is asked, as the C library does:
 /// serving does not depend on DNS, so neither does the start.
-fn resolver(server: &Server) -> Result<HickoryLookup, StartError> {
+///
+/// With `dns.second_servers`, those are asked, too.
+fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
     let dns = &server.dns;
     let mut settings = dns::Settings {
         servers: dns.servers.clone(),
         timeout: dns.timeout,
         retries: dns.retries,
         lookups_at_once: dns.lookups_at_once,
+        trust_ad: dns.trust_ad,
     };
-    HickoryLookup::new(&settings).or_else(|error| {
+    let first = HickoryLookup::new(&settings).or_else(|error| {
         let host = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
         let error = chain(&error);
         warn!(%error, asked = %host, "no system resolver, this host is asked; dns.servers names others");
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
-    })
+    })?;
+    if dns.second_servers.is_empty() {
+        return Ok(Arc::new(first));
+    }
+    settings.servers.clone_from(&dns.second_servers);
+    let second = HickoryLookup::new(&settings).map_err(part("the second resolver"))?;
+    Ok(Arc::new(TwoResolvers::new(Arc::new(first), Arc::new(second))))
 }
 
 /// How orders are placed; the budgets stand for the limits of others, and the internal authority has none.

@@ -1,24 +1,27 @@
-//! The real resolver: hickory, and nothing of hickory beyond this file.
+//! The real resolver: hickory's messages, and nothing of hickory beyond this file and `question.rs`.
 //!
-//! It asks the resolvers it is given and does not recurse itself. Names are asked as full names, so
-//! no search list and no hosts file can answer in DNS's place.
+//! It asks the resolvers it is given, does not recurse itself and keeps no answers: that is what those
+//! resolvers do. Names are asked as full names, so no search list and no hosts file can answer in DNS's
+//! place. What is signed is not checked here; a resolver's word is taken, or not ([`Settings::trust_ad`]).
 
 use super::{
-    Addresses, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings, Unanswered,
-    UnansweredKind, bogus,
+    Addresses, Answer, CNAMES_MAX, CaaAnswer, CaaRecord, DnsName, Lookup, MxAnswer, MxRecord, Settings,
+    TlsaAnswer, TlsaRecord, TxtAnswer, Unanswered, UnansweredKind, question,
 };
 use crate::name::DomainName;
 use hickory_resolver::{
-    Resolver, TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
+    net::NetError,
     proto::{
-        op::ResponseCode,
-        rr::{Name, RData, RecordType},
+        op::{Message, ResponseCode},
+        rr::{Name, RData, Record, RecordType},
     },
     system_conf::read_system_conf,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// One question may take this much longer than all its tries; waiting in line does not count. With
@@ -28,22 +31,18 @@ const BEYOND_TRIES: Duration = Duration::from_secs(1);
 const MX_RECORDS_MAX: usize = 64;
 /// More A, AAAA or CAA records than this are not looked at.
 const RECORDS_MAX: usize = 64;
-/// Answers kept. Every domain is asked once a period, so the cache only softens bursts.
-const CACHED_ANSWERS: u64 = 1_024;
-/// An edited zone shows after this time, whatever its own TTLs say.
-const POSITIVE_TTL_MAX: Duration = Duration::from_secs(300);
-/// An added record shows after this time, whatever the SOA record says.
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(60);
-
-/// Asks DNS through hickory.
+/// Asks resolvers, with hickory's messages.
 pub struct HickoryLookup {
-    resolver: TokioResolver,
+    servers: Vec<SocketAddr>,
+    /// Which of the servers answered last: it is asked first.
+    preferred: AtomicUsize,
     permits: Semaphore,
-    /// Who is asked whether a failure is a bogus answer, and for how long.
-    first_server: Option<SocketAddr>,
     timeout: Duration,
+    /// Tries at each server.
+    tries: usize,
     /// The longest one question may take, with all its tries and servers.
     question_deadline: Duration,
+    trust_ad: bool,
 }
 
 impl HickoryLookup {
@@ -53,89 +52,132 @@ impl HickoryLookup {
     ///
     /// [`Unusable`] when no servers are given and the system's configuration cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
-        let (config, options) = if settings.servers.is_empty() {
-            read_system_conf()?
-        } else {
-            let servers = settings.servers.iter().map(|server| name_server(*server)).collect();
-            (ResolverConfig::from_parts(None, vec![], servers), ResolverOpts::default())
+        let servers = match settings.servers.as_slice() {
+            [] => system_servers()?,
+            servers => servers.to_vec(),
         };
-        let first_server = config
-            .name_servers()
-            .first()
-            .and_then(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)));
-        let mut builder =
-            Resolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let lookups_at_once = settings.lookups_at_once.clamp(1, Semaphore::MAX_PERMITS);
-        let options = builder.options_mut();
-        options.timeout = settings.timeout;
-        options.attempts = settings.retries;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.cache_size = CACHED_ANSWERS;
-        options.positive_max_ttl = Some(POSITIVE_TTL_MAX);
-        options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-        // Over TCP all questions share a connection; one question is at most two of them (A, AAAA).
-        options.max_active_requests = lookups_at_once.saturating_mul(2).max(32);
         let tries = u32::try_from(settings.retries).unwrap_or(u32::MAX).saturating_add(1);
         Ok(Self {
-            resolver: builder.build()?,
+            servers,
+            preferred: AtomicUsize::new(0),
             permits: Semaphore::new(lookups_at_once),
-            first_server,
             timeout: settings.timeout,
+            tries: settings.retries.saturating_add(1),
             question_deadline: settings.timeout.saturating_mul(tries).saturating_add(BEYOND_TRIES),
+            trust_ad: settings.trust_ad,
         })
     }
 
     /// Asks one question; "no such name" and "no such record" are answers without records.
-    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, Unanswered> {
+    async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Said, Unanswered> {
         let name = full_name(name)?;
-        let asked = timeout(self.question_deadline, self.resolver.lookup(name.clone(), kind)).await;
-        match asked.map_err(|_| because(&NetError::Timeout))? {
-            Ok(lookup) => {
-                Ok(Answer::Records(lookup.answers().iter().map(|record| record.data.clone()).collect()))
+        let (mut failed, mut reason) = (None, "no answer in time".to_owned());
+        let asked = timeout(self.question_deadline, self.ask_all(&name, kind, &mut failed, &mut reason));
+        if let Ok(Some(said)) = asked.await {
+            return Ok(said);
+        }
+        match failed {
+            Some(server) if question::answers_unchecked(server, &name, kind, self.timeout).await => {
+                let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
+                Err(Unanswered { kind: UnansweredKind::Bogus, reason })
             }
-            Err(error) if error.is_nx_domain() => Ok(Answer::NoSuchDomain),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_denial(&none) => {
-                Ok(Answer::Records(vec![]))
-            }
-            Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
-                Err(match self.first_server {
-                    Some(server) if bogus::answers_unchecked(server, &name, kind, self.timeout).await => {
-                        let reason = format!("the DNSSEC signatures of {name} {kind} do not hold");
-                        Unanswered { kind: UnansweredKind::Bogus, reason }
+            _ => Err(Unanswered::failed(reason)),
+        }
+    }
+
+    /// Asks one server after the other, each again while it is silent. Notes why there is no answer, and
+    /// who said SERVFAIL.
+    async fn ask_all(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        failed: &mut Option<SocketAddr>,
+        reason: &mut String,
+    ) -> Option<Said> {
+        let servers = self.servers.iter().copied().enumerate();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut left: Vec<_> = servers.cycle().skip(first).take(self.servers.len()).collect();
+        for _ in 0..self.tries {
+            let mut silent = Vec::new();
+            for (at, server) in left {
+                let message = match question::ask(server, name, kind, self.timeout).await {
+                    Ok(message) => message,
+                    Err(error) => {
+                        *reason = format!("{server}: {error}");
+                        silent.push((at, server));
+                        continue;
                     }
-                    _ => because(&error),
-                })
+                };
+                match message.metadata.response_code {
+                    ResponseCode::NoError | ResponseCode::NXDomain if !is_referral(&message) => {
+                        self.preferred.store(at, Ordering::Relaxed);
+                        return Some(self.heard(server, message));
+                    }
+                    ResponseCode::NoError => *reason = format!("{server} does not recurse"),
+                    code => *reason = format!("{server} said {code}"),
+                }
+                if message.metadata.response_code == ResponseCode::ServFail {
+                    failed.get_or_insert(server);
+                }
             }
-            Err(error) => Err(because(&error)),
+            left = silent;
+        }
+        None
+    }
+
+    fn heard(&self, server: SocketAddr, message: Message) -> Said {
+        let believed = self.trust_ad || server.ip().is_loopback();
+        Said {
+            exists: message.metadata.response_code == ResponseCode::NoError,
+            secure: believed && message.metadata.authentic_data,
+            records: message.answers,
         }
     }
 
     async fn has(&self, name: &DnsName, kind: RecordType) -> Result<bool, Unanswered> {
-        match self.ask(name, kind).await? {
-            Answer::Records(records) => Ok(records.iter().any(|data| data.record_type() == kind)),
-            Answer::NoSuchDomain => Ok(false),
-        }
+        Ok(self.ask(name, kind).await?.records.iter().any(|record| record.record_type() == kind))
     }
 
-    /// Follows CNAME records. hickory would, too, but shows only what is at their end.
+    /// Whether there are such records at `name` itself, as far as resolvers show what stands beside a
+    /// CNAME record. No answer counts as no.
+    async fn has_own(&self, name: &DnsName, kind: RecordType) -> bool {
+        let said = self.ask(name, kind).await.unwrap_or_default();
+        let mut records = said.records.iter();
+        records.any(|record| record.record_type() == kind && presentation(&record.name) == *name)
+    }
+
+    /// Follows CNAME records, which are shown and must not be too many.
     async fn follow(&self, name: &DnsName) -> Result<Followed, Unanswered> {
-        let (mut end, mut chain) = (name.clone(), Vec::new());
+        let mut at = Followed { end: name.clone(), chain: vec![], exists: true, ttl: None, secure: true };
         loop {
-            let Answer::Records(records) = self.ask(&end, RecordType::CNAME).await? else {
-                return Ok(Followed { end, chain, exists: false });
-            };
-            let target = records.iter().find_map(|data| match data {
+            let said = self.ask(&at.end, RecordType::CNAME).await?;
+            at.note(&said);
+            at.exists = said.exists;
+            let target = said.records.iter().find_map(|record| match &record.data {
                 RData::CNAME(target) => Some(presentation(target)),
                 _ => None,
             });
-            let Some(target) = target else { return Ok(Followed { end, chain, exists: true }) };
-            if chain.len() == CNAMES_MAX {
+            let Some(target) = target else { return Ok(at) };
+            if at.chain.len() == CNAMES_MAX {
                 let reason = format!("more than {CNAMES_MAX} CNAME records follow one another from {name}");
                 return Err(Unanswered { kind: UnansweredKind::TooManyCnames, reason });
             }
-            chain.push(target.clone());
-            end = target;
+            at.chain.push(target.clone());
+            at.end = target;
         }
+    }
+
+    /// Asks for the records at the end of the CNAME records of `name`.
+    async fn at_end(&self, name: &DnsName, kind: RecordType) -> Result<(Followed, Vec<RData>), Unanswered> {
+        let mut at = self.follow(name).await?;
+        if !at.exists {
+            return Ok((at, vec![]));
+        }
+        let said = self.ask(&at.end, kind).await?;
+        at.note(&said);
+        let records = said.records.into_iter().map(|record| record.data);
+        Ok((at, records.filter(|data| data.record_type() == kind).take(RECORDS_MAX).collect()))
     }
 }
 
@@ -144,46 +186,57 @@ struct Followed {
     end: DnsName,
     chain: Vec<DnsName>,
     exists: bool,
+    ttl: Option<Duration>,
+    secure: bool,
 }
 
-enum Answer {
-    Records(Vec<RData>),
-    NoSuchDomain,
+impl Followed {
+    /// Counts what was said on the way: the least TTL, and no signature missing.
+    fn note(&mut self, said: &Said) {
+        self.ttl = self.ttl.into_iter().chain(said.ttl()).min();
+        self.secure &= said.secure;
+    }
 }
 
-impl Answer {
-    fn into_records(self) -> Vec<RData> {
-        match self {
-            Self::Records(records) => records,
-            Self::NoSuchDomain => vec![],
-        }
+/// What a resolver said to one question.
+#[derive(Default)]
+struct Said {
+    records: Vec<Record>,
+    /// Whether the name does.
+    exists: bool,
+    secure: bool,
+}
+
+impl Said {
+    fn ttl(&self) -> Option<Duration> {
+        self.records.iter().map(|record| Duration::from_secs(record.ttl.into())).min()
     }
 }
 
 #[async_trait::async_trait]
 impl Lookup for HickoryLookup {
-    async fn mx(&self, domain: &DomainName) -> Result<MxAnswer, Unanswered> {
+    async fn mx(&self, domain: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let records = match self.ask(&domain.into(), RecordType::MX).await? {
-            Answer::Records(records) => records,
-            Answer::NoSuchDomain => return Ok(MxAnswer::NoSuchDomain),
-        };
+        let said = self.ask(&domain.into(), RecordType::MX).await?;
         // CNAMEs on the way to the domain's records may stand among them.
-        let mut found: Vec<MxRecord> = records
+        let mut found: Vec<MxRecord> = said
+            .records
             .iter()
-            .filter_map(|data| match data {
+            .filter_map(|record| match &record.data {
                 RData::MX(mx) => {
                     Some(MxRecord { preference: mx.preference, host: presentation(&mx.exchange) })
                 }
                 _ => None,
             })
             .collect();
-        if found.is_empty() {
-            return Ok(MxAnswer::NoRecords);
-        }
         found.sort_unstable();
         found.truncate(MX_RECORDS_MAX);
-        Ok(MxAnswer::Records(found))
+        let data = match said.exists {
+            false => MxAnswer::NoSuchDomain,
+            true if found.is_empty() => MxAnswer::NoRecords,
+            true => MxAnswer::Records(found),
+        };
+        Ok(Answer { secure: said.secure, ..Answer::new(data, said.ttl()) })
     }
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
@@ -198,52 +251,82 @@ impl Lookup for HickoryLookup {
 
     async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let Followed { end, chain, exists } = self.follow(name).await?;
-        if !exists {
-            return Ok(Addresses { chain, ..Addresses::default() });
+        let mut at = self.follow(name).await?;
+        let (mut a, mut aaaa) = (vec![], vec![]);
+        if at.exists {
+            let (v4, v6) =
+                tokio::join!(self.ask(&at.end, RecordType::A), self.ask(&at.end, RecordType::AAAA));
+            for said in [v4?, v6?] {
+                at.note(&said);
+                for record in said.records {
+                    match record.data {
+                        RData::A(address) => a.push(address.0),
+                        RData::AAAA(address) => aaaa.push(address.0),
+                        _ => {}
+                    }
+                }
+            }
+            a.truncate(RECORDS_MAX);
+            aaaa.truncate(RECORDS_MAX);
         }
-        let (v4, v6) = tokio::join!(self.ask(&end, RecordType::A), self.ask(&end, RecordType::AAAA));
-        let a = v4?.into_records().into_iter().filter_map(|data| match data {
-            RData::A(address) => Some(address.0),
+        let Followed { chain, exists, ttl, secure, .. } = at;
+        Ok(Addresses { a, aaaa, chain, exists, ttl, secure, ..Addresses::default() })
+    }
+
+    async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let (at, found) = self.at_end(name, RecordType::TXT).await?;
+        let beside_cname = !at.chain.is_empty() && self.has_own(name, RecordType::TXT).await;
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::TXT(txt) => Some(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
             _ => None,
         });
-        let aaaa = v6?.into_records().into_iter().filter_map(|data| match data {
-            RData::AAAA(address) => Some(address.0),
+        let data = TxtAnswer { records: records.collect(), chain: at.chain, exists: at.exists, beside_cname };
+        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+    }
+
+    async fn tlsa(&self, name: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let (at, found) = self.at_end(name, RecordType::TLSA).await?;
+        let records = found.into_iter().filter_map(|data| match data {
+            RData::TLSA(tlsa) => Some(TlsaRecord {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data,
+            }),
             _ => None,
         });
-        let (a, aaaa) = (a.take(RECORDS_MAX).collect(), aaaa.take(RECORDS_MAX).collect());
-        Ok(Addresses { a, aaaa, chain, exists })
+        let data = TlsaAnswer { records: records.collect(), exists: at.exists };
+        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
     }
 
     async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let Followed { end, chain, exists } = self.follow(name).await?;
-        if !exists {
-            return Ok(CaaAnswer { records: vec![], chain });
-        }
-        let found = self.ask(&end, RecordType::CAA).await?.into_records();
+        let (at, found) = self.at_end(name, RecordType::CAA).await?;
         let records = found.into_iter().filter_map(|data| match data {
             RData::CAA(caa) => {
                 Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
             }
             _ => None,
         });
-        Ok(CaaAnswer { records: records.take(RECORDS_MAX).collect(), chain })
+        Ok(CaaAnswer { records: records.collect(), chain: at.chain })
     }
 }
 
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    NameServerConfig::new(address.ip(), true, connections.into())
+/// The resolvers of the system.
+fn system_servers() -> Result<Vec<SocketAddr>, Unusable> {
+    let (config, _) = read_system_conf()?;
+    let servers = config.name_servers().iter();
+    Ok(servers
+        .filter_map(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port)))
+        .collect())
 }
 
-/// Whether an empty response denies the record, rather than refer us to somebody else.
-fn is_denial(none: &NoRecords) -> bool {
-    let referral = none.soa.is_none() && none.ns.as_ref().is_some_and(|servers| !servers.is_empty());
-    none.response_code == ResponseCode::NoError && !referral
+/// Whether an empty response refers us to somebody else, instead of denying the record.
+fn is_referral(message: &Message) -> bool {
+    let has = |kind| message.authorities.iter().any(|record| record.record_type() == kind);
+    message.answers.is_empty() && has(RecordType::NS) && !has(RecordType::SOA)
 }
 
 /// The name as text, with the dots and odd octets inside labels escaped (RFC 1035 §5.1).

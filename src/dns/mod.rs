@@ -3,19 +3,26 @@
 //! An answer ("no such domain" among them) and the lack of one are kept apart by the type: what was
 //! [`Unanswered`] never counts as absence (M-14, T-17).
 
-mod bogus;
+mod answer;
+pub mod caa;
 mod dns_name;
 mod hickory;
 pub mod memory;
+mod question;
+mod two;
+mod wildcard;
 
+pub use answer::{
+    Addresses, Agreed, Answer, CaaAnswer, CaaRecord, MxAnswer, MxHost, MxRecord, TlsaAnswer, TlsaRecord,
+    TxtAnswer, Unanswered, UnansweredKind,
+};
 pub use dns_name::DnsName;
 pub use hickory::{HickoryLookup, Unusable};
+pub use two::{TwoResolvers, agree};
+pub use wildcard::answers_anything;
 
 use crate::name::DomainName;
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 /// CNAME records that are followed from one name. Resolvers give up at about this many, too.
 pub const CNAMES_MAX: usize = 8;
@@ -28,7 +35,7 @@ pub trait Lookup: Send + Sync {
     /// # Errors
     ///
     /// [`Unanswered`] when no resolver gave an answer in time.
-    async fn mx(&self, domain: &DomainName) -> Result<MxAnswer, Unanswered>;
+    async fn mx(&self, domain: &DomainName) -> Result<Answer<MxAnswer>, Unanswered>;
 
     /// Whether `domain` itself has an A or AAAA record: without MX records it is then its own,
     /// implicit MX host (RFC 5321 §5.1).
@@ -46,6 +53,20 @@ pub trait Lookup: Send + Sync {
     ///
     /// [`Unanswered`] when one of the questions was not answered: half of the addresses is no answer.
     async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered>;
+
+    /// The TXT records at `name`, or where its CNAME records lead, each string kept apart.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`] when one of the questions was not answered.
+    async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered>;
+
+    /// The TLSA records at `name`, or where its CNAME records lead (RFC 6698 §3).
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`] when one of the questions was not answered.
+    async fn tlsa(&self, name: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered>;
 
     /// The CAA records at `name`, or where its CNAME records lead (RFC 8659 §3). Does not climb.
     ///
@@ -66,95 +87,8 @@ pub struct Settings {
     pub retries: usize,
     /// Questions in flight at once; the others wait in line. Zero is taken as one.
     pub lookups_at_once: usize,
-}
-
-/// What DNS said about a domain's MX records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MxAnswer {
-    /// The MX records, a null MX among them.
-    Records(Vec<MxRecord>),
-    /// The domain exists and has no MX record.
-    NoRecords,
-    /// The domain does not exist.
-    NoSuchDomain,
-}
-
-/// One MX record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MxRecord {
-    /// Lower is tried first.
-    pub preference: u16,
-    /// The host as DNS names it.
-    pub host: MxHost,
-}
-
-/// A name found in an MX record; the root in a null MX.
-pub type MxHost = DnsName;
-
-/// Where a name leads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
-    /// The A records.
-    pub a: Vec<Ipv4Addr>,
-    /// The AAAA records.
-    pub aaaa: Vec<Ipv6Addr>,
-    /// The targets of the CNAME records that were followed, in order; at most [`CNAMES_MAX`].
-    pub chain: Vec<DnsName>,
-    /// Whether the name at the end of the chain exists, with or without addresses.
-    pub exists: bool,
-}
-
-impl Addresses {
-    /// Every address, A before AAAA.
-    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.a.iter().copied().map(IpAddr::V4).chain(self.aaaa.iter().copied().map(IpAddr::V6))
-    }
-}
-
-/// The CAA records that answer for one name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CaaAnswer {
-    /// The records; none where the name does not exist or has no such records.
-    pub records: Vec<CaaRecord>,
-    /// The targets of the CNAME records that were followed; the records stand at the last one.
-    pub chain: Vec<DnsName>,
-}
-
-/// One CAA record (RFC 8659 §4.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaaRecord {
-    /// Whether an authority that does not know the tag must not issue (flag bit 0).
-    pub critical: bool,
-    /// The property's tag as written; compared without regard to case.
-    pub tag: String,
-    /// The property's value; a stranger's octets.
-    pub value: Vec<u8>,
-}
-
-/// No answer. Says nothing about the name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer from DNS: {reason}")]
-pub struct Unanswered {
-    /// What sort of silence this is.
-    pub kind: UnansweredKind,
-    /// What the resolver met, in its words.
-    pub reason: String,
-}
-
-impl Unanswered {
-    /// Silence of no special sort.
-    pub fn failed(reason: impl Into<String>) -> Self {
-        Self { kind: UnansweredKind::Failed, reason: reason.into() }
-    }
-}
-
-/// Sorts of silence, by who can end it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnansweredKind {
-    /// SERVFAIL, refused, timed out.
-    Failed,
-    /// The resolver has an answer and withholds it, because its DNSSEC signatures do not hold.
-    Bogus,
-    /// More than [`CNAMES_MAX`] CNAME records one after the other, or a circle of them.
-    TooManyCnames,
+    /// Whether a resolver is believed that says an answer is signed, wherever it is. The flag is worth as
+    /// much as the way to the resolver: anybody on it can set the bit (RFC 4035 §4.9.3, RFC 7672 §2.1.1).
+    /// Without this only resolvers on loopback addresses are believed.
+    pub trust_ad: bool,
 }

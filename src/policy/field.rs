@@ -1,4 +1,4 @@
-//! What the fields of the policy text and of the STS record share (RFC 8461 §3.1, §3.2).
+//! What the fields of the policy text and of the TXT records share (RFC 8461 §3.1, §3.2, RFC 8460 §3).
 
 use std::collections::HashMap;
 
@@ -10,6 +10,12 @@ pub(super) fn is_field_name(text: &str) -> bool {
     text.len() <= 32
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+/// Whether `text` is the value of an unknown field of a TXT record: visible ASCII other than `;` and
+/// `=`, at least one.
+pub(super) fn is_extension_value(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b'=')
 }
 
 /// The first value of every field met so far: of a repeated field only the first counts (§3.2).

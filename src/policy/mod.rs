@@ -6,9 +6,13 @@
 mod body;
 mod field;
 mod id;
+pub mod interop;
+pub mod misprint;
 mod mx_pattern;
 mod record;
 mod rendered;
+pub mod report_record;
+mod txt_fields;
 mod verdict;
 
 pub use body::{parse_body, render_body};

@@ -15,6 +15,19 @@ fn policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(mode, mx, max_age)| Policy::new(mode, mx, max_age).unwrap())
 }
 
+/// A policy as the configuration lets it be set: with patterns, for a day at least.
+///
+/// Left out are names like `ab--cd.example`: they are good by DNS and by the RFC, but not by IDNA, and
+/// mox refuses them. Whoever has such an MX host must list it all the same.
+fn policy_to_set() -> impl Strategy<Value = Policy> {
+    policy().prop_filter_map("names that IDNA reserves", |policy| {
+        let max_age = policy.max_age().max(MaxAge::SHORTEST_TO_SET);
+        let reserved = |label: &str| label.get(2..4) == Some("--");
+        let any = policy.mx().iter().any(|pattern| pattern.name().as_str().split('.').any(reserved));
+        (!any).then(|| Policy::new(policy.mode(), policy.mx().to_vec(), max_age).unwrap())
+    })
+}
+
 /// P-02's shape, `^([a-z_]+: [ -~]+\r\n)+$`, without a regex engine.
 fn has_the_golden_shape(body: &[u8]) -> bool {
     let Some(lines) = str::from_utf8(body).ok().and_then(|text| text.strip_suffix("\r\n")) else {
@@ -126,5 +139,48 @@ proptest! {
     fn any_octets_are_read_without_a_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
         let read = parse_body(&octets);
         prop_assert!(!read.is_valid());
+    }
+
+    // P-43: what we render is read by every sender as it was meant.
+    #[test]
+    fn every_sender_accepts_what_we_render(policy in policy_to_set()) {
+        let rendered = RenderedPolicy::of(policy.clone()).unwrap();
+        for charset in [None, Some("utf-8")] {
+            prop_assert_eq!(interop::disagreements(rendered.body(), charset, &parse_body(rendered.body())), vec![]);
+        }
+        let record = render_record(rendered.id()).into_bytes();
+        for (sender, reading) in interop::read_record(&[vec![record]]) {
+            let id = interop::RecordReading::Id(rendered.id().to_string());
+            prop_assert!(reading == id || reading == interop::RecordReading::Policy, "{}", sender);
+        }
+    }
+
+    #[test]
+    fn a_report_record_of_ours_is_read_by_every_sender(token in "[A-Za-z0-9-]{1,30}") {
+        let rua = [format!("https://r.example/v1/{token}"), format!("mailto:{token}@r.example")];
+        let record = report_record::render_report_record(&rua).unwrap().into_bytes();
+        for (_, reading) in interop::read_report_record(&[vec![record]]) {
+            prop_assert_eq!(reading, interop::ReportReading::Rua(rua.to_vec()));
+        }
+    }
+
+    // No octets whatever bring a reader down, and whoever is said to disagree does.
+    #[test]
+    fn every_sender_reads_any_octets(octets in nearly_a_body(), charset in prop::option::of("[a-z0-9-]{0,9}")) {
+        let charset = charset.as_deref();
+        let strict = parse_body(&octets);
+        let readings = interop::read_policy(&octets, charset);
+        prop_assert_eq!(readings.len(), interop::Sender::ALL.len());
+        for found in interop::disagreements(&octets, charset, &strict) {
+            prop_assert!(readings.contains(&(found.sender, found.reading)));
+            let rejected = found.reading == interop::PolicyReading::Reject;
+            prop_assert!(strict.is_valid() || !rejected);
+        }
+        let records = [vec![octets.clone()]];
+        interop::read_record(&records);
+        interop::read_report_record(&records);
+        report_record::judge_report_records(TxtSeen::Answer { records: &records, beside_cname: false });
+        let likeness = misprint::look_at(&octets);
+        prop_assert!(likeness.kind.is_some() || likeness.misprints.is_empty());
     }
 }

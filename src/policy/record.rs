@@ -2,7 +2,8 @@
 
 use super::{
     Audit, PolicyId,
-    field::{FirstValues, Repetition, WSP, is_field_name},
+    field::{FirstValues, Repetition, is_extension_value},
+    txt_fields::{Candidates, FieldDefect, TxtFields},
 };
 
 /// The text of the record to publish: `v=STSv1; id=…;` in one character-string (T-04).
@@ -88,6 +89,17 @@ pub enum RecordDefect {
     MissingId,
 }
 
+impl From<FieldDefect> for RecordDefect {
+    fn from(defect: FieldDefect) -> Self {
+        match defect {
+            FieldDefect::NotAscii => Self::NotAscii,
+            FieldDefect::EmptyField => Self::EmptyField,
+            FieldDefect::NotKeyValue => Self::NotKeyValue,
+            FieldDefect::BadFieldName => Self::BadFieldName,
+        }
+    }
+}
+
 impl RecordDefect {
     /// The stable code in reports.
     pub fn code(self) -> &'static str {
@@ -164,11 +176,11 @@ pub fn judge_records(seen: TxtSeen<'_>) -> RecordJudgement {
     }
     // The character-strings of one record are joined without anything between them (T-07).
     let texts: Vec<Vec<u8>> = records.iter().map(|strings| strings.concat()).collect();
-    if texts.iter().any(|text| has_space_before_semicolon(text)) {
+    let candidates = Candidates::among(&texts, VERSION);
+    if candidates.space_before_semicolon {
         remarks.push(RecordRemark::SpaceBeforeFirstSemicolon);
     }
-    let ours: Vec<&[u8]> = texts.iter().filter_map(|text| fields_of(text)).collect();
-    let read = match *ours.as_slice() {
+    let read = match *candidates.ours.as_slice() {
         [fields] => read_record(fields, &mut remarks),
         [] => Err(RecordDefect::NoRecord),
         _ => Err(RecordDefect::MultipleRecords),
@@ -187,47 +199,16 @@ pub fn judge_records(seen: TxtSeen<'_>) -> RecordJudgement {
     RecordJudgement { outcome, remarks }
 }
 
-/// What follows `v=STSv1;` when the record begins so.
-fn fields_of(text: &[u8]) -> Option<&[u8]> {
-    text.strip_prefix(VERSION)?.strip_prefix(b";")
-}
-
-fn has_space_before_semicolon(text: &[u8]) -> bool {
-    let Some(rest) = text.strip_prefix(VERSION) else { return false };
-    let end = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
-    end > 0 && rest.get(end) == Some(&b';')
-}
-
 /// Reads what follows `v=STSv1;`. The remarks of a record that turns out to be broken are dropped.
 fn read_record(octets: &[u8], remarks: &mut Vec<RecordRemark>) -> Result<IndicatorRecord, RecordDefect> {
-    let text = str::from_utf8(octets).ok().filter(|text| text.is_ascii()).ok_or(RecordDefect::NotAscii)?;
     let mut found = vec![];
     let mut seen = FirstValues::default();
     seen.note("v", "STSv1");
     let mut id = None;
     let mut extensions = vec![];
-    let mut pieces = text.split(';').peekable();
-    while let Some(piece) = pieces.next() {
-        let last = pieces.peek().is_none();
-        // White space belongs to a semicolon: before it, and after it.
-        let field = piece.trim_start_matches(WSP);
-        let field = if last { field } else { field.trim_end_matches(WSP) };
-        if last && field.is_empty() {
-            if !piece.is_empty() {
-                found.push(RecordRemark::NoncanonicalWhitespace);
-            }
-            break;
-        }
-        if field.is_empty() {
-            return Err(RecordDefect::EmptyField);
-        }
-        if piece.strip_prefix(' ') != Some(field) {
-            found.push(RecordRemark::NoncanonicalWhitespace);
-        }
-        let (name, value) = field.split_once('=').ok_or(RecordDefect::NotKeyValue)?;
-        if !is_field_name(name) {
-            return Err(RecordDefect::BadFieldName);
-        }
+    let mut fields = TxtFields::of(octets)?;
+    for field in fields.by_ref() {
+        let (name, value) = field?;
         match seen.note(name, value) {
             Some(Repetition::Same) => found.push(RecordRemark::DuplicateField),
             Some(Repetition::Divergent) => found.push(RecordRemark::DuplicateFieldDivergent),
@@ -242,13 +223,11 @@ fn read_record(octets: &[u8], remarks: &mut Vec<RecordRemark>) -> Result<Indicat
         }
     }
     let id = id.ok_or(RecordDefect::MissingId)?;
+    if fields.spacious || fields.cramped {
+        found.push(RecordRemark::NoncanonicalWhitespace);
+    }
     remarks.append(&mut found);
     Ok(IndicatorRecord { id, extensions })
-}
-
-/// `sts-ext-value`: visible ASCII other than `;` and `=`, at least one.
-fn is_extension_value(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b'=')
 }
 
 #[cfg(test)]

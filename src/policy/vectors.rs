@@ -1,18 +1,21 @@
 //! The test vectors of `tests/vectors` that concern policies, records and matching.
 
-use super::*;
+use super::{
+    report_record::{ReportOutcome, judge_report_records},
+    *,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-fn vectors(file: &str, section: &str) -> Vec<Value> {
+pub(super) fn vectors(file: &str, section: &str) -> Vec<Value> {
     let mut file: Value = serde_json::from_str(file).unwrap();
     let Value::Array(list) = file[section].take() else { panic!("{section} is not a list") };
     assert!(!list.is_empty());
     list
 }
 
-fn strings(value: &Value) -> Vec<String> {
+pub(super) fn strings(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
@@ -25,7 +28,7 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
     value.as_array().unwrap().iter().map(pair).collect()
 }
 
-fn body(vector: &Value) -> Vec<u8> {
+pub(super) fn body(vector: &Value) -> Vec<u8> {
     if let Some(text) = vector["body"].as_str() {
         return text.into();
     }
@@ -38,6 +41,11 @@ fn body(vector: &Value) -> Vec<u8> {
         .map(|n| part("repeat").replace("{n}", &n.to_string()))
         .collect::<String>();
     format!("{}{repeated}{}", part("prefix"), part("suffix")).into()
+}
+
+pub(super) fn rrset(vector: &Value) -> Vec<Vec<Vec<u8>>> {
+    let records = vector["rrset"].as_array().unwrap().iter();
+    records.map(|record| strings(record).into_iter().map(String::into_bytes).collect()).collect()
 }
 
 #[test]
@@ -71,12 +79,7 @@ fn check_parsed(read: &ParsedPolicy, expect: &Value, id: &Value) {
 fn every_record_vector_is_judged_as_expected() {
     for vector in vectors(include_str!("../../tests/vectors/txt.json"), "mta_sts") {
         let (id, expect) = (&vector["id"], &vector["expect"]);
-        let records: Vec<Vec<Vec<u8>>> = vector["rrset"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|record| strings(record).into_iter().map(String::into_bytes).collect())
-            .collect();
+        let records = rrset(&vector);
         let seen = match vector["dns"]["rcode"].as_str() {
             Some("SERVFAIL") => TxtSeen::Unanswered,
             _ => TxtSeen::Answer { records: &records, beside_cname: vector["dns"]["cname_coexists"] == true },
@@ -91,6 +94,27 @@ fn every_record_vector_is_judged_as_expected() {
         };
         assert_eq!(outcome, expect["outcome"], "{id}");
         assert_eq!(found, expect["id"].as_str(), "{id}");
+        assert_eq!(extensions, pairs(&expect["extensions"]), "{id}");
+        assert_eq!(reason, expect["reason"].as_str(), "{id}");
+        assert_eq!(judged.audit().as_str(), expect["audit"], "{id}");
+        let codes: BTreeSet<_> = judged.remarks.iter().map(|remark| remark.code().to_owned()).collect();
+        assert_eq!(codes, set(&expect["audit_codes"]), "{id}");
+    }
+}
+
+#[test]
+fn every_report_record_vector_is_judged_as_expected() {
+    for vector in vectors(include_str!("../../tests/vectors/txt.json"), "tlsrpt") {
+        let (id, expect) = (&vector["id"], &vector["expect"]);
+        let seen = TxtSeen::Answer { records: &rrset(&vector), beside_cname: false };
+        let judged = judge_report_records(seen);
+        let (outcome, rua, extensions, reason) = match &judged.outcome {
+            ReportOutcome::Asked(record) => ("tlsrpt", Some(&record.rua), record.extensions.clone(), None),
+            ReportOutcome::NoReports(defect) => ("no_tlsrpt", None, vec![], Some(defect.code())),
+            ReportOutcome::Undetermined => ("undetermined", None, vec![], Some("DNS_FAILURE")),
+        };
+        assert_eq!(outcome, expect["outcome"], "{id}");
+        assert_eq!(rua.cloned(), expect["rua"].is_array().then(|| strings(&expect["rua"])), "{id}");
         assert_eq!(extensions, pairs(&expect["extensions"]), "{id}");
         assert_eq!(reason, expect["reason"].as_str(), "{id}");
         assert_eq!(judged.audit().as_str(), expect["audit"], "{id}");

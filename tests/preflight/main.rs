@@ -6,10 +6,9 @@
 use mta_stsd::{
     acme::{
         authority::CaaIdentity,
-        caa::Method,
         preflight::{Ours, PreflightCode, examine},
     },
-    dns::{HickoryLookup, Settings},
+    dns::{HickoryLookup, Settings, caa::Method},
     name::PolicyHost,
 };
 use std::{
@@ -154,7 +153,8 @@ impl Dns {
     fn lookup(&self) -> HickoryLookup {
         let servers = vec![self.resolver];
         let timeout = Duration::from_secs(2);
-        HickoryLookup::new(&Settings { servers, timeout, retries: 1, lookups_at_once: 8 }).unwrap()
+        HickoryLookup::new(&Settings { servers, timeout, retries: 1, lookups_at_once: 8, trust_ad: false })
+            .unwrap()
     }
 
     /// What stands against an order for the policy host of `domain`.

@@ -1,5 +1,9 @@
 use super::*;
-use crate::{config::Publish, dns::memory::MemoryLookup, snapshot::Snapshot};
+use crate::{
+    config::Publish,
+    dns::{self, memory::MemoryLookup},
+    snapshot::Snapshot,
+};
 
 const METHODS: &[Method] = &[Method::TlsAlpn01, Method::Http01];
 const HOST: &str = "mta-sts.meadow.example";
@@ -329,13 +333,19 @@ struct Silence;
 
 #[async_trait::async_trait]
 impl Lookup for Silence {
-    async fn mx(&self, _: &crate::name::DomainName) -> Result<crate::dns::MxAnswer, Unanswered> {
+    async fn mx(&self, _: &crate::name::DomainName) -> Result<dns::Answer<dns::MxAnswer>, Unanswered> {
+        std::future::pending().await
+    }
+    async fn txt(&self, _: &DnsName) -> Result<dns::Answer<dns::TxtAnswer>, Unanswered> {
+        std::future::pending().await
+    }
+    async fn tlsa(&self, _: &DnsName) -> Result<dns::Answer<dns::TlsaAnswer>, Unanswered> {
         std::future::pending().await
     }
     async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
         std::future::pending().await
     }
-    async fn caa(&self, _: &DnsName) -> Result<crate::dns::CaaAnswer, Unanswered> {
+    async fn caa(&self, _: &DnsName) -> Result<dns::CaaAnswer, Unanswered> {
         std::future::pending().await
     }
 }

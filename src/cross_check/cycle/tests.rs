@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
+    audit::FindingCode,
     config::{Publish, Tenant, TenantId},
-    cross_check::{DomainStatus, FindingCode},
-    dns::{Addresses, CaaAnswer, DnsName, memory::MemoryLookup},
+    cross_check::DomainStatus,
+    dns::{Addresses, Answer, CaaAnswer, DnsName, TlsaAnswer, TxtAnswer, memory::MemoryLookup},
     logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::MemoryStorage,
@@ -158,11 +159,7 @@ async fn findings_keep_their_age_across_a_restart_and_go_when_mended() {
 async fn a_domain_that_left_is_forgotten_and_not_asked_any_more() {
     let (one, two, before) = (domain("one.example"), domain("two.example"), domain("before.example"));
     let world = World::of(&[one.clone(), two.clone()]);
-    let finding = Finding {
-        code: FindingCode::MxNotInPolicy,
-        subject: "old.example".into(),
-        severity: Severity::Error,
-    };
+    let finding = Finding::about(FindingCode::MxNotInPolicy, "old.example", Mode::Enforce);
     let kept = KnownFinding { finding, since: world.clock.now() };
     world.store.replace_findings(&before, &[kept.to_row(&before)]).await.unwrap();
     world.lookup.set_hosts(&one, &["a.example.net"]);
@@ -209,12 +206,18 @@ struct SlowLookup {
 
 #[async_trait::async_trait]
 impl Lookup for SlowLookup {
-    async fn mx(&self, _: &DomainName) -> Result<MxAnswer, Unanswered> {
+    async fn mx(&self, _: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
         self.waiting_max.fetch_max(waiting, Ordering::Relaxed);
         sleep(Duration::from_secs(1)).await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Ok(MxAnswer::NoSuchDomain)
+        Ok(Answer::default())
+    }
+    async fn txt(&self, _: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
+        Ok(Answer::default())
+    }
+    async fn tlsa(&self, _: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
+        Ok(Answer::default())
     }
     async fn addresses(&self, _: &DnsName) -> Result<Addresses, Unanswered> {
         Ok(Addresses::default())

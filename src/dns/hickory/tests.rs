@@ -7,8 +7,11 @@ use hickory_server::{
     proto::{
         op::{Edns, Metadata},
         rr::{
-            LowerName, RData, Record,
-            rdata::{A, AAAA, CAA, CNAME, MX, NS, SOA},
+            LowerName,
+            rdata::{
+                A, AAAA, CAA, CNAME, MX, NS, SOA, TLSA, TXT,
+                tlsa::{CertUsage, Matching, Selector},
+            },
         },
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
@@ -30,6 +33,14 @@ fn mx(preference: u16, exchange: Name) -> RData {
 
 fn cname(target: &str) -> RData {
     RData::CNAME(CNAME(name(target)))
+}
+
+fn txt(strings: &[&[u8]]) -> RData {
+    RData::TXT(TXT::from_bytes(strings.to_vec()))
+}
+
+fn tlsa(usage: CertUsage, selector: Selector, matching: Matching, data: Vec<u8>) -> RData {
+    RData::TLSA(TLSA::new(usage, selector, matching, data))
 }
 
 fn odd_host() -> Name {
@@ -65,12 +76,27 @@ fn answer(question: &LowerName, kind: RecordType) -> Result<Vec<RData>, Response
         ("circle", RecordType::CNAME) => Ok(vec![cname("circle.example.")]),
         ("oddly", RecordType::CNAME) => Ok(vec![RData::CNAME(CNAME(odd_host()))]),
         ("a\\", RecordType::A) => Ok(vec![RData::A(A::new(192, 0, 2, 3))]),
+        ("strings" | "stray", RecordType::TXT) => {
+            Ok(vec![txt(&[b"v=STSv1; ", b"id=1;"]), txt(&[b"\xff\0 other"])])
+        }
+        ("stray", RecordType::CNAME) => Ok(vec![cname("strings.provider.example.")]),
+        ("text", RecordType::CNAME) => Ok(vec![cname("strings.provider.example.")]),
+        ("crowd", RecordType::TXT) => Ok((0..200).map(|n| txt(&[format!("{n}").as_bytes()])).collect()),
+        ("long", RecordType::TXT) => Ok(vec![txt(&[&[b'x'; 255][..]; 40])]),
+        ("pinned", RecordType::TLSA) => Ok(vec![
+            tlsa(CertUsage::DaneEe, Selector::Spki, Matching::Sha256, vec![7; 32]),
+            tlsa(CertUsage::Unassigned(9), Selector::Unassigned(8), Matching::Unassigned(7), vec![]),
+        ]),
         ("gone", _) => Err(ResponseCode::NXDomain),
         ("broken", _) => Err(ResponseCode::ServFail),
         ("closed", _) => Err(ResponseCode::Refused),
         ("silent", _) => Err(ResponseCode::NoError),
         _ => Ok(vec![]),
     }
+}
+
+fn ttl(data: &RData) -> u32 {
+    if matches!(data, RData::CNAME(_)) { 300 } else { 600 }
 }
 
 #[async_trait::async_trait]
@@ -86,12 +112,17 @@ impl RequestHandler for Zone {
         let owner = question.original().name().clone();
         let (mut records, mut authority) = (vec![], vec![]);
         // A validating resolver: "bogus" names are there for whoever checks for themselves.
-        let bogus = owner.iter().next() == Some(b"bogus") && !request.metadata.checking_disabled;
+        // Names in signed.example are signed; like resolvers, it says so to whoever asks.
+        metadata.authentic_data = request.metadata.authentic_data && name("signed.example.").zone_of(&owner);
+        let bogus =
+            owner.to_lowercase().iter().next() == Some(b"bogus") && !request.metadata.checking_disabled;
         match answer(question.name(), question.query_type()) {
             _ if bogus => metadata.response_code = ResponseCode::ServFail,
             Ok(found) => {
-                records =
-                    found.into_iter().map(|data| Record::from_rdata(owner.clone(), 300, data)).collect();
+                records = found
+                    .into_iter()
+                    .map(|data| Record::from_rdata(owner.clone(), ttl(&data), data))
+                    .collect();
             }
             Err(ResponseCode::NoError) => pending().await,
             Err(code) => metadata.response_code = code,
@@ -125,15 +156,21 @@ async fn serve() -> SocketAddr {
 }
 
 fn settings(server: SocketAddr) -> Settings {
-    Settings { servers: vec![server], timeout: Duration::from_secs(2), retries: 1, lookups_at_once: 4 }
+    Settings {
+        servers: vec![server],
+        timeout: Duration::from_secs(2),
+        retries: 1,
+        lookups_at_once: 4,
+        trust_ad: false,
+    }
 }
 
 fn domain(text: &str) -> DomainName {
     DomainName::from_ascii(text).unwrap()
 }
 
-fn show(answer: MxAnswer) -> Vec<String> {
-    let MxAnswer::Records(records) = answer else { panic!("{answer:?}") };
+fn show(answer: Answer<MxAnswer>) -> Vec<String> {
+    let MxAnswer::Records(records) = answer.data else { panic!("{answer:?}") };
     records.iter().map(|record| format!("{} {}", record.preference, record.host)).collect()
 }
 
@@ -164,8 +201,11 @@ async fn of_very_many_records_the_preferred_ones_are_kept() {
 #[tokio::test]
 async fn no_record_and_no_domain_are_answers() {
     let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
-    assert_eq!(lookup.mx(&domain("empty.example")).await, Ok(MxAnswer::NoRecords));
-    assert_eq!(lookup.mx(&domain("gone.example")).await, Ok(MxAnswer::NoSuchDomain));
+    assert_eq!(lookup.mx(&domain("empty.example")).await.map(|answer| answer.data), Ok(MxAnswer::NoRecords));
+    assert_eq!(
+        lookup.mx(&domain("gone.example")).await.map(|answer| answer.data),
+        Ok(MxAnswer::NoSuchDomain)
+    );
     assert_eq!(lookup.has_address(&domain("empty.example")).await, Ok(false));
     assert_eq!(lookup.has_address(&domain("gone.example")).await, Ok(false));
     assert_eq!(lookup.has_address(&domain("v4.example")).await, Ok(true));
@@ -212,12 +252,15 @@ async fn every_step_to_the_addresses_is_told() {
     let both = Addresses {
         a: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
         aaaa: vec!["2001:db8::7".parse().unwrap()],
-        chain: vec![],
         exists: true,
+        ttl: Some(Duration::from_secs(600)),
+        ..Addresses::default()
     };
     let chain = vec![DnsName::new("_token.alias2.example"), DnsName::new("both.provider.example")];
+    // The least on the way, which is that of the CNAME records.
+    let ttl = Some(Duration::from_secs(300));
     assert_eq!(addresses(&lookup, "both.example").await, Ok(both.clone()));
-    assert_eq!(addresses(&lookup, "alias.example").await, Ok(Addresses { chain, ..both }));
+    assert_eq!(addresses(&lookup, "alias.example").await, Ok(Addresses { chain, ttl, ..both }));
     let odd = addresses(&lookup, "oddly.example").await.unwrap();
     assert_eq!(odd.chain, [DnsName::new(r"a\.b.\255\032c.example")]);
     assert_eq!(odd.a, [Ipv4Addr::new(192, 0, 2, 3)]);
@@ -229,7 +272,8 @@ async fn a_name_without_addresses_is_not_a_name_that_does_not_exist() {
     let empty = Addresses { exists: true, ..Addresses::default() };
     assert_eq!(addresses(&lookup, "empty.example").await, Ok(empty));
     assert_eq!(addresses(&lookup, "gone.example").await, Ok(Addresses::default()));
-    let dangling = Addresses { chain: vec![DnsName::new("gone.example")], ..Addresses::default() };
+    let ttl = Some(Duration::from_secs(300));
+    let dangling = Addresses { ttl, chain: vec![DnsName::new("gone.example")], ..Addresses::default() };
     assert_eq!(addresses(&lookup, "dangling.example").await, Ok(dangling));
 }
 
@@ -270,6 +314,98 @@ async fn a_bogus_answer_is_told_from_a_failure() {
     let kind = async |text| addresses(&lookup, text).await.unwrap_err().kind;
     assert_eq!(kind("bogus.example").await, UnansweredKind::Bogus);
     assert_eq!(kind("broken.example").await, UnansweredKind::Failed);
+}
+
+async fn texts(lookup: &HickoryLookup, text: &str) -> Answer<TxtAnswer> {
+    lookup.txt(&DnsName::new(text)).await.unwrap()
+}
+
+#[tokio::test]
+async fn strings_of_a_text_record_are_kept_apart() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let found = texts(&lookup, "strings.example").await;
+    let records = vec![vec![b"v=STSv1; ".to_vec(), b"id=1;".to_vec()], vec![b"\xff\0 other".to_vec()]];
+    let data = TxtAnswer { records: records.clone(), exists: true, ..TxtAnswer::default() };
+    assert_eq!(found, Answer::new(data, Some(Duration::from_secs(600))));
+    // Too large for UDP.
+    assert_eq!(texts(&lookup, "long.example").await.data.records, [vec![vec![b'x'; 255]; 40]]);
+    assert_eq!(texts(&lookup, "crowd.example").await.data.records.len(), RECORDS_MAX);
+    for (text, exists) in [("empty.example", true), ("gone.example", false)] {
+        let found = texts(&lookup, text).await;
+        assert_eq!((found.data.records.len(), found.data.exists, found.ttl), (0, exists, None), "{text}");
+    }
+    let unanswered = async |text| lookup.txt(&DnsName::new(text)).await.unwrap_err().kind;
+    assert_eq!(unanswered("broken.example").await, UnansweredKind::Failed);
+    assert_eq!(unanswered("bogus.example").await, UnansweredKind::Bogus);
+    assert_eq!(unanswered("circle.example").await, UnansweredKind::TooManyCnames);
+}
+
+#[tokio::test]
+async fn a_text_record_elsewhere_is_followed_and_one_beside_the_alias_is_told() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    for (text, beside_cname) in [("text.example", false), ("stray.example", true)] {
+        let found = texts(&lookup, text).await;
+        assert_eq!(found.data.chain, [DnsName::new("strings.provider.example")], "{text}");
+        assert_eq!(found.data.records.len(), 2, "{text}");
+        assert_eq!(found.data.beside_cname, beside_cname, "{text}");
+        assert_eq!(found.ttl, Some(Duration::from_secs(300)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_a_tlsa_record_are_those_published() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let found = lookup.tlsa(&DnsName::new("pinned.example")).await.unwrap();
+    let records = vec![
+        TlsaRecord { usage: 3, selector: 1, matching: 1, data: vec![7; 32] },
+        TlsaRecord { usage: 9, selector: 8, matching: 7, data: vec![] },
+    ];
+    assert_eq!(found.data, TlsaAnswer { records, exists: true });
+    assert!(!lookup.tlsa(&DnsName::new("gone.example")).await.unwrap().data.exists);
+}
+
+#[tokio::test]
+async fn an_answer_is_signed_when_every_step_is() {
+    let lookup = HickoryLookup::new(&settings(serve().await)).unwrap();
+    let signed = async |text: &str| {
+        let name = DnsName::new(text);
+        let secure = lookup.txt(&name).await.unwrap().secure;
+        assert_eq!(lookup.tlsa(&name).await.unwrap().secure, secure, "{text}");
+        assert_eq!(lookup.addresses(&name).await.unwrap().secure, secure, "{text}");
+        assert_eq!(lookup.mx(&domain(text)).await.unwrap().secure, secure, "{text}");
+        secure
+    };
+    assert!(signed("strings.signed.example").await);
+    assert!(signed("empty.signed.example").await);
+    assert!(signed("gone.signed.example").await, "so is a denial");
+    assert!(!signed("strings.example").await);
+    // The alias is signed, what it leads to is not.
+    assert!(!lookup.txt(&DnsName::new("text.signed.example")).await.unwrap().secure);
+}
+
+#[test]
+fn only_a_near_resolver_is_believed_unless_told_otherwise() {
+    let mut response = Message::query();
+    response.metadata.authentic_data = true;
+    let secure = |server: &str, trust_ad| {
+        let server: SocketAddr = server.parse().unwrap();
+        let lookup = HickoryLookup::new(&Settings { trust_ad, ..settings(server) }).unwrap();
+        lookup.heard(server, response.clone()).secure
+    };
+    assert!(secure("127.0.0.53:53", false));
+    assert!(secure("[::1]:53", false));
+    assert!(!secure("192.0.2.53:53", false));
+    assert!(secure("192.0.2.53:53", true));
+}
+
+#[tokio::test]
+async fn the_next_server_is_asked_when_one_fails_and_is_then_asked_first() {
+    let live = serve().await;
+    // Bound and dropped: nobody listens there.
+    let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let lookup = HickoryLookup::new(&Settings { servers: vec![dead, live], ..settings(live) }).unwrap();
+    assert_eq!(texts(&lookup, "strings.example").await.data.records.len(), 2);
+    assert_eq!(lookup.preferred.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -3,12 +3,18 @@
 //! [`judge`] is pure; [`relevant`] climbs. Only names without a wildcard are asked for, so `issuewild`
 //! never counts. Authorities judge for themselves; this only spares an order that they would refuse.
 
-use super::authority::CaaIdentity;
-use crate::{
-    dns::{CaaRecord, DnsName, Lookup, Unanswered},
-    name::PolicyHost,
-};
+use super::{CaaRecord, DnsName, Lookup, Unanswered};
+use crate::name::PolicyHost;
 use std::fmt;
+
+/// What CAA records are held against (RFC 8659, RFC 8657).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaaIdentity {
+    /// The domains by which CAA records name the authority; empty when it does not tell.
+    pub identities: Vec<String>,
+    /// Our account, once there is one.
+    pub account_uri: Option<String>,
+}
 
 /// How we show an authority that a host is ours (RFC 8555 §9.7.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

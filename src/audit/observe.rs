@@ -1,0 +1,240 @@
+//! Looking: every question an audit asks, with bounds on how many and how long.
+//!
+//! Addresses are dialled as DNS gave them a moment ago, within [`Reach`]. What has no answer is kept
+//! as that.
+
+use super::observations::{Expected, HostSeen, Observations};
+use crate::{
+    dialing::Reach,
+    dns::{Addresses, DnsName, Lookup, MxAnswer, MxRecord, TxtAnswer, answers_anything, caa},
+    name::{DomainName, PolicyHost},
+    policy_fetch::{Fetch, Fetcher, Offer},
+    starttls::{Outcome, Probe, Prober},
+};
+use jiff::Timestamp;
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::task::JoinSet;
+
+/// As many MX hosts are looked at; more are rare, and each costs up to minutes.
+const HOSTS_MAX: usize = 5;
+/// As many MX records are shown at all.
+const RECORDS_MAX: usize = 16;
+/// As many addresses of one name are dialled.
+const ADDRESSES_MAX: usize = 8;
+/// Where an STS record is put by mistake (T-19), before the domain; empty stands for the domain.
+const WRONG_PLACES: [&str; 3] = ["", "mta-sts.", "_mta-sts._tcp."];
+
+/// Looks at domains. One serves a whole run and may be shared.
+pub struct Auditor {
+    lookup: Arc<dyn Lookup>,
+    fetcher: Fetcher,
+    /// `None`: mail hosts are not spoken to.
+    prober: Option<Prober>,
+    reach: Reach,
+    port_25_answers: AtomicBool,
+}
+
+impl Auditor {
+    /// An auditor that asks `lookup` and dials what `reach` allows. Without a prober mail hosts are
+    /// looked up and not spoken to.
+    pub fn new(lookup: Arc<dyn Lookup>, prober: Option<Prober>, fetcher: Fetcher, reach: Reach) -> Self {
+        Self { lookup, fetcher, prober, reach, port_25_answers: AtomicBool::new(false) }
+    }
+
+    /// Looks at `domain` once; certificates are judged at `now`. Takes seconds where all is well, and
+    /// minutes at most. What we serve for it ourselves goes along in `expected`.
+    pub async fn audit(
+        &self,
+        domain: &DomainName,
+        expected: Option<Expected>,
+        now: Timestamp,
+    ) -> Observations {
+        let name = |front: &str| DnsName::new(&format!("{front}{domain}"));
+        let lookup = &*self.lookup;
+        let (sts, report) = (name("_mta-sts."), name("_smtp._tls."));
+        let (record, report_record, elsewhere, wildcard, caa, (policy_host, fetches), mail) = tokio::join!(
+            lookup.txt(&sts),
+            lookup.txt(&report),
+            self.elsewhere(domain),
+            self.is_wildcard(domain),
+            self.caa(domain),
+            self.fetch(domain, now),
+            self.mail(domain, now),
+        );
+        let Mail { mx, own_address, hosts, left_out } = mail;
+        Observations {
+            domain: domain.clone(),
+            at: now,
+            record,
+            elsewhere,
+            wildcard,
+            policy_host,
+            fetches,
+            mx,
+            own_address,
+            hosts,
+            left_out,
+            smtp: self.prober.is_some(),
+            port_25_answers: self.port_25_answers.load(Ordering::Relaxed),
+            report_record,
+            caa,
+            expected,
+        }
+    }
+
+    /// TXT records where an STS record does not belong. A silence here hides only a hint.
+    async fn elsewhere(&self, domain: &DomainName) -> Vec<(DnsName, TxtAnswer)> {
+        let mut found = vec![];
+        for front in WRONG_PLACES {
+            let name = DnsName::new(&format!("{front}{domain}"));
+            if let Ok(answer) = self.lookup.txt(&name).await
+                && !answer.data.records.is_empty()
+            {
+                found.push((name, answer.data));
+            }
+        }
+        found
+    }
+
+    async fn is_wildcard(&self, domain: &DomainName) -> bool {
+        answers_anything(&*self.lookup, &domain.into(), "_mta-sts").await.unwrap_or(false)
+    }
+
+    async fn caa(
+        &self,
+        domain: &DomainName,
+    ) -> Result<Option<caa::RelevantSet>, (DnsName, crate::dns::Unanswered)> {
+        match PolicyHost::of(domain) {
+            Ok(host) => caa::relevant(&*self.lookup, &host).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Fetches the policy from each address, both ways, all at once.
+    async fn fetch(
+        &self,
+        domain: &DomainName,
+        now: Timestamp,
+    ) -> (Result<Addresses, crate::dns::Unanswered>, Vec<Fetch>) {
+        let Ok(host) = PolicyHost::of(domain) else { return (Ok(Addresses::default()), vec![]) };
+        let addresses = match self.lookup.addresses(&DnsName::from(&host)).await {
+            Ok(addresses) => addresses,
+            Err(unanswered) => return (Err(unanswered), vec![]),
+        };
+        let mut fetching = JoinSet::new();
+        for address in of_both_families(&addresses) {
+            for offer in [Offer::Http1WithoutAlpn, Offer::Http2] {
+                let (fetcher, host) = (self.fetcher.clone(), host.clone());
+                fetching.spawn(async move { fetcher.fetch(&host, address, offer, now).await });
+            }
+        }
+        let mut fetches = fetching.join_all().await;
+        fetches.sort_by_key(|fetch| (fetch.address, fetch.offer));
+        (Ok(addresses), fetches)
+    }
+
+    async fn mail(&self, domain: &DomainName, now: Timestamp) -> Mail {
+        let mx = self.lookup.mx(domain).await;
+        let mut own_address = false;
+        let mut records = match &mx {
+            Ok(answer) => match &answer.data {
+                MxAnswer::Records(records) => records.clone(),
+                MxAnswer::NoRecords | MxAnswer::NoSuchDomain => vec![],
+            },
+            Err(_) => vec![],
+        };
+        if mx.is_ok() && records.is_empty() {
+            own_address = self.lookup.has_address(domain).await.unwrap_or(false);
+            if own_address {
+                records.push(MxRecord { preference: 0, host: domain.into() });
+            }
+        }
+        records.retain(|record| !record.host.is_root());
+        records.sort();
+        records.dedup_by(|one, other| one.host == other.host);
+        let mut left_out = records.len().saturating_sub(HOSTS_MAX);
+        let mut looking = JoinSet::new();
+        for record in records.into_iter().take(RECORDS_MAX.min(HOSTS_MAX)) {
+            let (lookup, prober, reach) = (Arc::clone(&self.lookup), self.prober.clone(), self.reach.clone());
+            looking.spawn(async move { look_at_host(&*lookup, prober, &reach, record, now).await });
+        }
+        let mut seen = looking.join_all().await;
+        seen.sort_by(|(one, _), (other, _)| {
+            (one.preference, &one.host).cmp(&(other.preference, &other.host))
+        });
+        left_out += seen.iter().map(|(_, left_out)| left_out).sum::<usize>();
+        let hosts: Vec<HostSeen> = seen.into_iter().map(|(host, _)| host).collect();
+        let connected =
+            |probe: &Probe| probe.outcome == Outcome::Secured || !super::transport::never_connected(probe);
+        if hosts.iter().flat_map(|host| &host.probes).any(connected) {
+            self.port_25_answers.store(true, Ordering::Relaxed);
+        }
+        Mail { mx, own_address, hosts, left_out }
+    }
+}
+
+/// What was seen of a domain's mail hosts.
+struct Mail {
+    mx: Result<crate::dns::Answer<MxAnswer>, crate::dns::Unanswered>,
+    own_address: bool,
+    hosts: Vec<HostSeen>,
+    left_out: usize,
+}
+
+/// One MX host at all its addresses, one after the other, so that none is asked twice at once; and
+/// how many addresses were left out.
+async fn look_at_host(
+    lookup: &dyn Lookup,
+    prober: Option<Prober>,
+    reach: &Reach,
+    record: MxRecord,
+    now: Timestamp,
+) -> (HostSeen, usize) {
+    let MxRecord { preference, host } = record;
+    let addresses = lookup.addresses(&host).await;
+    let tlsa = lookup.tlsa(&DnsName::new(&format!("_25._tcp.{}", host.as_str()))).await;
+    let has_report_record = match &tlsa {
+        Ok(answer) if !answer.data.records.is_empty() => {
+            let found = lookup.txt(&DnsName::new(&format!("_smtp._tls.{}", host.as_str()))).await;
+            found.ok().map(|answer| !answer.data.records.is_empty())
+        }
+        _ => None,
+    };
+    let (mut refused, mut probes, mut left_out) = (vec![], vec![], 0);
+    if let Ok(addresses) = &addresses {
+        let (inner, outer): (Vec<IpAddr>, Vec<IpAddr>) =
+            addresses.iter().partition(|address| reach.refuses(*address).is_some());
+        let network = |address| reach.refuses(address).map(|network| (address, network));
+        refused = inner.into_iter().filter_map(network).collect();
+        left_out = outer.len().saturating_sub(ADDRESSES_MAX);
+        if let Some(prober) = prober {
+            let dialled = of_both_families(addresses);
+            for address in dialled.into_iter().filter(|address| outer.contains(address)) {
+                probes.push(prober.probe(&host, address, now).await);
+            }
+        }
+    }
+    let seen = HostSeen { host, preference, addresses, refused, probes, tlsa: Some(tlsa), has_report_record };
+    (seen, left_out)
+}
+
+/// The addresses to dial, at most [`ADDRESSES_MAX`], of both families in turn.
+fn of_both_families(addresses: &Addresses) -> Vec<IpAddr> {
+    let mut v4 = addresses.a.iter().copied().map(IpAddr::V4);
+    let mut v6 = addresses.aaaa.iter().copied().map(IpAddr::V6);
+    let mut mixed = vec![];
+    loop {
+        let pair = [v4.next(), v6.next()];
+        if pair.iter().all(Option::is_none) || mixed.len() >= ADDRESSES_MAX {
+            mixed.truncate(ADDRESSES_MAX);
+            return mixed;
+        }
+        mixed.extend(pair.into_iter().flatten());
+    }
+}

@@ -1,0 +1,297 @@
+//! `mta-stsd audit`: what senders meet at a domain, anybody's. Needs neither daemon nor configuration.
+
+use super::{DONE, FAILED, USAGE};
+use crate::{
+    audit::{Auditor, Observations, Severity, judge, worst},
+    certificate::presented::Roots,
+    clock::Clock,
+    dialing::Reach,
+    dns::{HickoryLookup, Lookup, Settings},
+    logging::chain,
+    name::DomainName,
+    policy_fetch::{self, Fetcher},
+    starttls::{self, Prober},
+};
+use clap::Args;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use std::{
+    collections::VecDeque,
+    fs,
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::JoinSet;
+
+/// As many domains are looked at at once; each of them asks a few questions and dials a few hosts.
+const DOMAINS_AT_ONCE: usize = 4;
+/// Lines beyond these in a list are refused: a look takes seconds to minutes.
+const DOMAINS_MAX: usize = 10_000;
+/// Questions to DNS that wait for answers at once.
+const LOOKUPS_AT_ONCE: usize = 32;
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// Domains, as in example.com
+    #[arg(value_name = "DOMAIN", required_unless_present = "from")]
+    domains: Vec<String>,
+    /// Read further domains from FILE, one a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Print a list of reports as JSON
+    #[arg(long)]
+    json: bool,
+    /// Mildest finding that makes the exit code 1: info, warn, error or critical
+    #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = level)]
+    fail_on: Severity,
+    /// Ask this resolver and not the system's
+    #[arg(long, value_name = "ADDR:PORT")]
+    resolver: Option<SocketAddr>,
+    /// Also trust the roots in this PEM file, as in private networks
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Dial private addresses, too
+    #[arg(long)]
+    allow_private: bool,
+    /// Look mail hosts up, but do not speak SMTP to them
+    #[arg(long)]
+    no_smtp: bool,
+    /// Name to greet mail hosts with; best one that leads to this machine and back
+    #[arg(long, value_name = "NAME", default_value = "mta-stsd-audit.invalid")]
+    ehlo_name: String,
+}
+
+/// Reads a level; what is unknown is told by its own exit code.
+fn level(text: &str) -> Result<Severity, String> {
+    let levels = [Severity::Info, Severity::Warn, Severity::Error, Severity::Critical];
+    levels
+        .into_iter()
+        .find(|level| level.as_str() == text)
+        .ok_or_else(|| "a level is info, warn, error or critical".to_owned())
+}
+
+/// How an audit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing at or above the level asked for, and everything was seen.
+    Fine,
+    /// Something at or above it.
+    Findings,
+    /// Nothing at or above it, but not everything could be seen.
+    CouldNotTell,
+}
+
+impl End {
+    fn code(self) -> u8 {
+        match self {
+            Self::Fine => DONE,
+            Self::Findings => 1,
+            Self::CouldNotTell => 2,
+        }
+    }
+
+    /// The end of two audits together: what was found outweighs what was not seen.
+    fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Findings, _) | (_, Self::Findings) => Self::Findings,
+            (Self::CouldNotTell, _) | (_, Self::CouldNotTell) => Self::CouldNotTell,
+            _ => Self::Fine,
+        }
+    }
+}
+
+pub(super) fn run(args: &AuditArgs) -> u8 {
+    let domains = match domains(args) {
+        Ok(domains) => domains,
+        Err(problem) => {
+            eprintln!("mta-stsd: {problem}");
+            return USAGE;
+        }
+    };
+    let auditor = match auditor(args) {
+        Ok(auditor) => Arc::new(auditor),
+        Err(problem) => {
+            eprintln!("mta-stsd: {problem}");
+            return FAILED;
+        }
+    };
+    let runtime = match super::small_runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mta-stsd: {}", chain(&error));
+            return FAILED;
+        }
+    };
+    let end = runtime.block_on(look_at_all(args, auditor, domains));
+    // Probes that were cut off must not hold the process up.
+    runtime.shutdown_timeout(Duration::ZERO);
+    end.code()
+}
+
+/// The domains of the command line and of the list, each once, in their order.
+fn domains(args: &AuditArgs) -> Result<Vec<DomainName>, String> {
+    let mut texts = args.domains.clone();
+    if let Some(path) = &args.from {
+        let list = match path.as_os_str() == "-" {
+            true => io::read_to_string(io::stdin()),
+            false => fs::read_to_string(path),
+        };
+        let list = list.map_err(|error| format!("{}: {error}", path.display()))?;
+        let lines = list.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+        texts.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    if texts.len() > DOMAINS_MAX {
+        return Err(format!("{} domains are too many; {DOMAINS_MAX} is the most", texts.len()));
+    }
+    let mut domains: Vec<DomainName> = vec![];
+    for text in &texts {
+        let domain = super::policy_host(text).map_err(|error| format!("{text:?} {error}"))?.domain();
+        if !domains.contains(&domain) {
+            domains.push(domain);
+        }
+    }
+    if domains.is_empty() {
+        return Err("the list names no domain".to_owned());
+    }
+    Ok(domains)
+}
+
+fn auditor(args: &AuditArgs) -> Result<Auditor, String> {
+    let settings = Settings {
+        servers: args.resolver.into_iter().collect(),
+        timeout: Duration::from_secs(2),
+        retries: 1,
+        lookups_at_once: LOOKUPS_AT_ONCE,
+        trust_ad: false,
+    };
+    let lookup = HickoryLookup::new(&settings).map_err(|error| chain(&error).to_string())?;
+    let mut roots = vec![Arc::new(Roots::mozilla())];
+    if let Some(path) = &args.ca {
+        let problem = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let pem = fs::read(path).map_err(|error| problem(&error))?;
+        let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let added = Roots::of(read.map_err(|error| problem(&error))?);
+        if added.is_empty() {
+            return Err(problem(&"there is no certificate in it"));
+        }
+        roots.push(Arc::new(added));
+    }
+    let reach = Reach { allow_private: args.allow_private, own: vec![] };
+    let fetching = policy_fetch::Settings { roots: roots.clone(), ..policy_fetch::Settings::default() };
+    let fetcher = Fetcher::new(fetching, reach.clone());
+    let probing = starttls::Settings::new(args.ehlo_name.as_str(), roots);
+    let prober = (!args.no_smtp).then(|| Prober::new(probing, reach.clone()));
+    Ok(Auditor::new(Arc::new(lookup) as Arc<dyn Lookup>, prober, fetcher, reach))
+}
+
+/// Looks at all domains, a few at once, and prints each report in the order of the domains.
+async fn look_at_all(args: &AuditArgs, auditor: Arc<Auditor>, domains: Vec<DomainName>) -> End {
+    let clock = Clock::System;
+    let count = domains.len();
+    let progress = count > 1 && io::stderr().is_terminal();
+    let mut waiting: VecDeque<(usize, DomainName)> = domains.into_iter().enumerate().collect();
+    let mut looking: JoinSet<(usize, Observations)> = JoinSet::new();
+    let mut seen: Vec<Option<Observations>> = (0..count).map(|_| None).collect();
+    loop {
+        while looking.len() < DOMAINS_AT_ONCE
+            && let Some((at, domain)) = waiting.pop_front()
+        {
+            let auditor = Arc::clone(&auditor);
+            looking.spawn(async move { (at, auditor.audit(&domain, None, clock.now()).await) });
+        }
+        let Some(done) = looking.join_next().await else { break };
+        match done {
+            Ok((at, observations)) => {
+                if let Some(place) = seen.get_mut(at) {
+                    *place = Some(observations);
+                }
+            }
+            Err(error) => eprintln!("mta-stsd: a look failed: {error}"),
+        }
+        if progress {
+            let done = seen.iter().flatten().count();
+            eprint!("\r{done} of {count} domains looked at");
+        }
+    }
+    if progress {
+        eprintln!();
+    }
+    print_all(args, &seen, clock)
+}
+
+fn print_all(args: &AuditArgs, seen: &[Option<Observations>], clock: Clock) -> End {
+    let mut end = End::Fine;
+    // Whether port 25 is open from here is known of the run as a whole.
+    let port_25_answers = seen.iter().flatten().any(|observations| observations.port_25_answers);
+    let mut reports = vec![];
+    for observations in seen {
+        let Some(observations) = observations else {
+            end = end.worse(End::CouldNotTell);
+            continue;
+        };
+        let observations = Observations { port_25_answers, ..observations.clone() };
+        let report = judge(&observations, clock.now());
+        let unknown = report.findings().any(|finding| finding.severity == Severity::Unknown);
+        if worst(report.findings()).is_some_and(|worst| worst >= args.fail_on) {
+            end = end.worse(End::Findings);
+        } else if unknown {
+            end = end.worse(End::CouldNotTell);
+        }
+        reports.push(report);
+    }
+    if args.json {
+        let all: Vec<_> = reports.iter().map(|report| report.to_json()).collect();
+        super::print_json(&all);
+    } else {
+        let pages: Vec<String> = reports.iter().map(|report| report.page()).collect();
+        // Printing can only fail when nobody reads; the exit code says the rest.
+        let _ = io::stdout().write_all(pages.join("\n").as_bytes());
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AuditArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<AuditArgs, clap::Error> {
+        Ok(Line::try_parse_from([&["audit"], words].concat())?.args)
+    }
+
+    #[test]
+    fn domains_come_from_the_line_and_the_list_each_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("domains");
+        fs::write(&list, "# ours\nb.example  # the second\n\nMTA-STS.a.example.\n").unwrap();
+        let args = parse(&["a.example", "--from", list.to_str().unwrap()]).unwrap();
+        let found: Vec<String> = domains(&args).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["a.example", "b.example"]);
+        assert!(parse(&[]).is_err(), "some domain must be named");
+        assert!(domains(&parse(&["a..b"]).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_level_is_one_of_four() {
+        assert_eq!(parse(&["a.example"]).unwrap().fail_on, Severity::Error);
+        assert_eq!(parse(&["a.example", "--fail-on", "warn"]).unwrap().fail_on, Severity::Warn);
+        assert!(parse(&["a.example", "--fail-on", "unknown"]).is_err());
+    }
+
+    #[test]
+    fn a_finding_outweighs_what_could_not_be_told() {
+        let (fine, findings, unknown) = (End::Fine, End::Findings, End::CouldNotTell);
+        assert_eq!(fine.worse(unknown).worse(findings).code(), 1);
+        assert_eq!(findings.worse(unknown).code(), 1);
+        assert_eq!(fine.worse(unknown).code(), 2);
+        assert_eq!(fine.code(), DONE);
+    }
+}
