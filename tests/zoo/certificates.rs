@@ -27,7 +27,7 @@ pub enum Paper {
     CommonNameOnly,
     /// Signed by itself.
     SelfSigned,
-    /// Good, by a root that nobody trusts.
+    /// Good, by a root that nobody trusts and that is sent along.
     UnknownRoot,
     /// Good, without its intermediate.
     Incomplete,
@@ -42,6 +42,8 @@ pub struct Issued {
     key: Vec<u8>,
     /// The leaf's public key as DER (what TLSA selector 1 digests).
     pub public_key: Vec<u8>,
+    /// The intermediate authority's.
+    pub authority_key: Vec<u8>,
 }
 
 impl Issued {
@@ -52,6 +54,7 @@ impl Issued {
 }
 
 struct Authority {
+    public_key: Vec<u8>,
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -98,7 +101,9 @@ impl Office {
         let key = KeyPair::generate().unwrap();
         let chain: Vec<Certificate> = match paper {
             Paper::SelfSigned => vec![leaf.self_signed(&key).unwrap()],
-            Paper::UnknownRoot => vec![leaf.signed_by(&key, &self.stranger.issuer).unwrap()],
+            Paper::UnknownRoot => {
+                vec![leaf.signed_by(&key, &self.stranger.issuer).unwrap(), self.stranger.certificate.clone()]
+            }
             Paper::Incomplete => vec![leaf.signed_by(&key, &self.intermediate.issuer).unwrap()],
             _ => vec![
                 leaf.signed_by(&key, &self.intermediate.issuer).unwrap(),
@@ -113,6 +118,7 @@ impl Office {
             chain: chain.iter().map(|one| one.der().clone()).collect(),
             key: key.serialize_der(),
             public_key: key.subject_public_key_info(),
+            authority_key: self.intermediate.public_key.clone(),
         }
     }
 }
@@ -131,5 +137,5 @@ fn authority(name: &str, now: OffsetDateTime, above: Option<&Authority>) -> Auth
         Some(above) => params.signed_by(&key, &above.issuer).unwrap(),
         None => params.self_signed(&key).unwrap(),
     };
-    Authority { certificate, issuer: Issuer::new(params, key) }
+    Authority { public_key: key.subject_public_key_info(), certificate, issuer: Issuer::new(params, key) }
 }

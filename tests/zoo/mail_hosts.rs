@@ -37,6 +37,8 @@ pub enum Mta {
 pub enum Tlsa {
     /// `3 1 1` with the digest of the key in use.
     Match,
+    /// `2 1 1` with the digest of the intermediate authority's key, and a record for reports about the host.
+    Anchor,
     /// `3 1 1` with another digest.
     Mismatch,
     /// `1 1 1` with the right digest.

@@ -16,6 +16,8 @@ pub const LAME: &str = "11.0.0.54";
 /// A promise of signatures that nobody keeps.
 const BROKEN_PROMISE: &str = "DS 4711 13 2 1111111111111111111111111111111111111111111111111111111111111111";
 
+const REPORTS: &str = "v=TLSRPTv1; rua=mailto:reports@zoo.example";
+
 const SOA: &str =
     "@ SOA ns.zoo.example. hostmaster.zoo.example. 1 3600 600 86400 300\n@ NS ns.zoo.example.\n";
 
@@ -85,7 +87,7 @@ pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[
         folder.join("unbound.conf"),
         format!(
             "server:\n  interface: 127.0.0.1\n  do-daemonize: no\n  use-syslog: no\n  do-ip6: no\n\
-             \x20 chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  directory: \"{shown}\"\n  num-threads: 1\n  rrset-roundrobin: no\n\
+             \x20 chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  directory: \"{shown}\"\n  num-threads: 1\n  rrset-roundrobin: no\n  cache-max-ttl: 604800\n\
              \x20 module-config: \"validator iterator\"\n  trust-anchor: \"{anchor}\"\n  trust-anchor-signaling: no\n\
              remote-control:\n  control-enable: no\n\
              stub-zone:\n  name: \".\"\n  stub-addr: {AUTHORITATIVE}\n"
@@ -102,11 +104,18 @@ impl Zones<'_> {
 
     fn tlsa(&mut self, host: &MailHost, paper: &Issued) {
         let name = host.name;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &paper.public_key);
-        let digest: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let digest_of = |key: &[u8]| -> String {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key);
+            digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+        };
+        let digest = digest_of(&paper.public_key);
         let data = match host.tlsa {
             None => return,
             Some(Tlsa::Match) => format!("3 1 1 {digest}"),
+            Some(Tlsa::Anchor) => {
+                self.parent += &format!("_smtp._tls.{name}.zoo TXT \"{REPORTS}\"\n");
+                format!("2 1 1 {}", digest_of(&paper.authority_key))
+            }
             Some(Tlsa::Mismatch) => format!("3 1 1 {}", "11".repeat(32)),
             Some(Tlsa::Usage1) => format!("1 1 1 {digest}"),
             Some(Tlsa::Lost) => {

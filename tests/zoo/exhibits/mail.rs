@@ -41,7 +41,7 @@ pub fn exhibits() -> Vec<Exhibit> {
         new("mx-underscore", "an underscore in the host's name")
             .mail("@ MX 10 mail_1\nmail_1 A 11.2.0.1")
             .patterns(&["mx.zoo.example"])
-            .expects(&["MX_HOST_NOT_LDH", "MX_NOT_IN_POLICY", "NO_MX_COVERED"]),
+            .expects(&["MX_CERT_NAME", "MX_HOST_NOT_LDH", "MX_NOT_IN_POLICY", "NO_MX_COVERED"]),
         new("mx-alias", "the host is a CNAME").mx(&["alias"]).expects(&["MX_HOST_ALIAS"]),
         new("mx-gone", "the host does not exist").mx(&["gone"]).expects(&["MX_HOST_NOT_FOUND"]),
         new("mx-no-address", "the host has no address").mx(&["no-address"]).expects(&["MX_HOST_NO_ADDRESS"]),

@@ -43,7 +43,8 @@ pub fn hosts() -> Vec<MailHost> {
         scripted("deaf", Script::DeafAfterTls),
         scripted("picky", Script::NeedsServerName),
         MailHost::new("closed", Mta::Nobody),
-        postfix("dane", Paper::Good).tlsa(Tlsa::Match),
+        postfix("dane", Paper::Good).tlsa(Tlsa::Anchor),
+        postfix("dane-leaf", Paper::Good).tlsa(Tlsa::Match),
         postfix("dane-self-signed", Paper::SelfSigned).tlsa(Tlsa::Match),
         postfix("dane-stale", Paper::Good).tlsa(Tlsa::Mismatch),
         postfix("dane-usage-1", Paper::Good).tlsa(Tlsa::Usage1),
@@ -82,9 +83,11 @@ pub fn exhibits() -> Vec<Exhibit> {
         at("mail-deaf", "deaf", "EHLO is refused within TLS").expects(&["MX_NO_EHLO_AFTER_TLS"]),
         at("mail-picky", "picky", "no TLS without the server's name").expects(&["MX_NEEDS_SNI"]),
         at("mail-closed", "closed", "nobody listens on port 25").expects(&["MX_UNREACHABLE"]),
-        at("dane-good", "dane", "nothing: TLSA 3 1 1 matches").expects(&["TLSRPT_MX_HOST_MISSING"]),
+        at("dane-good", "dane", "nothing: TLSA 2 1 1 matches the authority"),
+        at("dane-leaf", "dane-leaf", "TLSA 3 1 1 matches, and must change with the key")
+            .expects(&["DANE_PINNED_LEAF", "TLSRPT_MX_HOST_MISSING"]),
         at("dane-beats-names", "dane-self-signed", "self-signed, which DANE allows and MTA-STS does not")
-            .expects(&["MX_CERT_SELF_SIGNED", "TLSRPT_MX_HOST_MISSING"]),
+            .expects(&["DANE_PINNED_LEAF", "MX_CERT_SELF_SIGNED", "TLSRPT_MX_HOST_MISSING"]),
         at("dane-stale", "dane-stale", "the TLSA record is for an older key")
             .expects(&["DANE_MISMATCH", "TLSRPT_MX_HOST_MISSING"]),
         at("dane-usage-1", "dane-usage-1", "TLSA usage 1 has no meaning for mail")
