@@ -258,9 +258,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_connection_is_the_systems_word() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = listener.local_addr().unwrap();
-        drop(listener);
+        // Bound, so that nobody else gets the port, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = closed.local_addr().unwrap();
         let reach = Reach { allow_private: true, own: vec![] };
         let error = reach.connect(to, Duration::from_secs(60)).await.unwrap_err();
         assert!(

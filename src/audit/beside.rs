@@ -2,7 +2,7 @@
 
 use super::{Finding, FindingCode as Code, HostSeen, Severity, Topic, TopicReport, reading::Reading, shown};
 use crate::{
-    dns::{UnansweredKind, caa},
+    dns::{MxAnswer, Unanswered, UnansweredKind, caa},
     policy::{
         RecordOutcome, TxtSeen,
         report_record::{ReportDefect, ReportOutcome, judge_report_records},
@@ -68,7 +68,7 @@ fn of_host(reading: &Reading<'_>, host: &HostSeen, mx_secure: bool, lines: &mut 
         }
     }
     if let Some(address) = mismatch {
-        let evidence = format!("at {address}, {} TLSA records", answer.data.records.len());
+        let evidence = format!("at {address}");
         findings.push(about(Code::DaneMismatch).with_evidence(&evidence));
     } else if pinned {
         findings.push(about(Code::DanePinnedLeaf));
@@ -146,7 +146,7 @@ pub(super) fn dns(reading: &Reading<'_>) -> TopicReport {
             }
         }
     }
-    let bogus = |name: String, unanswered: &crate::dns::Unanswered| {
+    let bogus = |name: String, unanswered: &Unanswered| {
         (unanswered.kind == UnansweredKind::Bogus)
             .then(|| reading.finding_about(Code::DnssecBogus, &name).with_evidence(&unanswered.reason))
     };
@@ -164,8 +164,9 @@ pub(super) fn dns(reading: &Reading<'_>) -> TopicReport {
         .take(1),
     );
     if let Ok(answer) = &seen.mx {
-        topic.saw(format!("MX records {}", if answer.secure { "signed with DNSSEC" } else { "not signed" }));
-        if !answer.secure {
+        let vouched = if answer.secure { "DNSSEC vouches" } else { "DNSSEC does not vouch" };
+        topic.saw(format!("{vouched} for the MX records"));
+        if !answer.secure && answer.data != MxAnswer::NoSuchDomain {
             topic.found(reading.finding(Code::DnssecUnsigned));
         }
     }

@@ -24,11 +24,13 @@ pub struct Observations {
     pub record: Result<Answer<TxtAnswer>, Unanswered>,
     /// TXT records at names where people put an STS record by mistake.
     pub elsewhere: Vec<(DnsName, TxtAnswer)>,
-    /// Names that nobody made have TXT records, too.
+    /// A name that nobody made has an STS record, too.
     pub wildcard: bool,
     /// Where the policy host leads.
     pub policy_host: Result<Addresses, Unanswered>,
-    /// What its addresses served; up to two fetches an address.
+    /// Addresses of the policy host to which no way leads from here, so that nothing is known of them.
+    pub no_way_to: Vec<IpAddr>,
+    /// What its other addresses served; up to two fetches an address.
     pub fetches: Vec<Fetch>,
     /// The MX records.
     pub mx: Result<Answer<MxAnswer>, Unanswered>,

@@ -6,20 +6,20 @@
 use super::observations::{Expected, HostSeen, Observations};
 use crate::{
     dialing::Reach,
-    dns::{Addresses, DnsName, Lookup, MxAnswer, MxRecord, TxtAnswer, answers_anything, caa},
+    dns::{Addresses, Answer, DnsName, Lookup, MxAnswer, MxRecord, TxtAnswer, Unanswered, caa},
     name::{DomainName, PolicyHost},
     policy_fetch::{Fetch, Fetcher, Offer},
     starttls::{Outcome, Probe, Prober},
 };
 use jiff::Timestamp;
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::task::JoinSet;
+use tokio::{net::UdpSocket, task::JoinSet};
 
 /// As many MX hosts are looked at; more are rare, and each costs up to minutes.
 const HOSTS_MAX: usize = 5;
@@ -27,6 +27,8 @@ const HOSTS_MAX: usize = 5;
 const RECORDS_MAX: usize = 16;
 /// As many addresses of one name are dialled.
 const ADDRESSES_MAX: usize = 8;
+/// A name that exists only where a wildcard answers for everything.
+const NOBODYS_NAME: &str = "mta-stsd-looks-for-wildcards";
 /// Where an STS record is put by mistake (T-19), before the domain; empty stands for the domain.
 const WRONG_PLACES: [&str; 3] = ["", "mta-sts.", "_mta-sts._tcp."];
 
@@ -58,7 +60,7 @@ impl Auditor {
         let name = |front: &str| DnsName::new(&format!("{front}{domain}"));
         let lookup = &*self.lookup;
         let (sts, report) = (name("_mta-sts."), name("_smtp._tls."));
-        let (record, report_record, elsewhere, wildcard, caa, (policy_host, fetches), mail) = tokio::join!(
+        let (record, report_record, elsewhere, wildcard, caa, fetched, mail) = tokio::join!(
             lookup.txt(&sts),
             lookup.txt(&report),
             self.elsewhere(domain),
@@ -67,6 +69,7 @@ impl Auditor {
             self.fetch(domain, now),
             self.mail(domain, now),
         );
+        let Fetched { policy_host, no_way_to, fetches } = fetched;
         let Mail { mx, own_address, hosts, left_out } = mail;
         Observations {
             domain: domain.clone(),
@@ -75,6 +78,7 @@ impl Auditor {
             elsewhere,
             wildcard,
             policy_host,
+            no_way_to,
             fetches,
             mx,
             own_address,
@@ -102,14 +106,16 @@ impl Auditor {
         found
     }
 
+    /// Whether a name that nobody made has an STS record. Other TXT records of a wildcard do no harm.
     async fn is_wildcard(&self, domain: &DomainName) -> bool {
-        answers_anything(&*self.lookup, &domain.into(), "_mta-sts").await.unwrap_or(false)
+        let name = DnsName::new(&format!("{NOBODYS_NAME}.{domain}"));
+        let answer = self.lookup.txt(&name).await;
+        answer.is_ok_and(|answer| {
+            answer.data.records.iter().any(|strings| strings.concat().starts_with(b"v=STSv1"))
+        })
     }
 
-    async fn caa(
-        &self,
-        domain: &DomainName,
-    ) -> Result<Option<caa::RelevantSet>, (DnsName, crate::dns::Unanswered)> {
+    async fn caa(&self, domain: &DomainName) -> Result<Option<caa::RelevantSet>, (DnsName, Unanswered)> {
         match PolicyHost::of(domain) {
             Ok(host) => caa::relevant(&*self.lookup, &host).await,
             Err(_) => Ok(None),
@@ -117,18 +123,19 @@ impl Auditor {
     }
 
     /// Fetches the policy from each address, both ways, all at once.
-    async fn fetch(
-        &self,
-        domain: &DomainName,
-        now: Timestamp,
-    ) -> (Result<Addresses, crate::dns::Unanswered>, Vec<Fetch>) {
-        let Ok(host) = PolicyHost::of(domain) else { return (Ok(Addresses::default()), vec![]) };
+    async fn fetch(&self, domain: &DomainName, now: Timestamp) -> Fetched {
+        let Ok(host) = PolicyHost::of(domain) else { return Fetched::of(Ok(Addresses::default())) };
         let addresses = match self.lookup.addresses(&DnsName::from(&host)).await {
             Ok(addresses) => addresses,
-            Err(unanswered) => return (Err(unanswered), vec![]),
+            Err(unanswered) => return Fetched::of(Err(unanswered)),
         };
         let mut fetching = JoinSet::new();
+        let mut no_way_to = vec![];
         for address in of_both_families(&addresses) {
+            if self.reach.refuses(address).is_none() && !leads_from_here(address).await {
+                no_way_to.push(address);
+                continue;
+            }
             for offer in [Offer::Http1WithoutAlpn, Offer::Http2] {
                 let (fetcher, host) = (self.fetcher.clone(), host.clone());
                 fetching.spawn(async move { fetcher.fetch(&host, address, offer, now).await });
@@ -136,7 +143,7 @@ impl Auditor {
         }
         let mut fetches = fetching.join_all().await;
         fetches.sort_by_key(|fetch| (fetch.address, fetch.offer));
-        (Ok(addresses), fetches)
+        Fetched { policy_host: Ok(addresses), no_way_to, fetches }
     }
 
     async fn mail(&self, domain: &DomainName, now: Timestamp) -> Mail {
@@ -179,9 +186,36 @@ impl Auditor {
     }
 }
 
+/// What was seen of a policy host.
+struct Fetched {
+    policy_host: Result<Addresses, Unanswered>,
+    no_way_to: Vec<IpAddr>,
+    fetches: Vec<Fetch>,
+}
+
+impl Fetched {
+    /// Nothing but where the name leads, if anywhere.
+    fn of(policy_host: Result<Addresses, Unanswered>) -> Self {
+        Self { policy_host, no_way_to: vec![], fetches: vec![] }
+    }
+}
+
+/// Whether this machine has a route to `address`. Many have none for IPv6, which says nothing about
+/// the host. A datagram socket that is connected sends nothing.
+async fn leads_from_here(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    match UdpSocket::bind((any, 0)).await {
+        Ok(socket) => socket.connect((address, 443)).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
 /// What was seen of a domain's mail hosts.
 struct Mail {
-    mx: Result<crate::dns::Answer<MxAnswer>, crate::dns::Unanswered>,
+    mx: Result<Answer<MxAnswer>, Unanswered>,
     own_address: bool,
     hosts: Vec<HostSeen>,
     left_out: usize,

@@ -12,7 +12,7 @@ use crate::{
     dns::UnansweredKind,
     name::PolicyHost,
     policy::{
-        Audit,
+        Audit, RecordOutcome,
         interop::{Disagreement, PolicyReading, Sender, disagreements},
     },
     policy_fetch::{Fetch, FetchFault, Offer, Outcome, judge as faults_of},
@@ -47,16 +47,25 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     if addresses.iter().next().is_none() {
         let state = if addresses.exists { "has no address" } else { "does not exist" };
         topic.saw(format!("{host} {state}"));
-        if reading.present {
+        // Without an answer for the record nobody knows whether there should be a policy host.
+        if reading.present && reading.record.outcome != RecordOutcome::Undetermined {
             topic.found(reading.finding(Code::PolicyHostMissing).with_evidence(state));
         }
         return topic;
+    }
+    for address in &seen.no_way_to {
+        topic.saw(format!("{address}: no way there from here, not looked at"));
     }
     for fetch in &seen.fetches {
         topic.saw(line_of(fetch));
     }
     if !reading.present {
         return topic;
+    }
+    if seen.fetches.is_empty() {
+        let finding = reading.finding_about(Code::PolicyUnreachable, host.as_str());
+        let unknown = Finding { severity: Severity::Unknown, ..finding };
+        topic.found(unknown.with_evidence("no way leads there from here"));
     }
     topic.found_all(host_findings(reading, &host));
     topic.found_all(body_findings(reading));

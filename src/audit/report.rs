@@ -3,7 +3,10 @@
 use super::{
     Finding, Observations, Severity, Topic, beside, hosts, policy, reading::Reading, record, transport,
 };
-use crate::{name::DomainName, policy::Mode};
+use crate::{
+    name::DomainName,
+    policy::{Mode, RecordOutcome},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -120,17 +123,20 @@ fn verdict<'a>(
     let worst = super::worst(findings.clone());
     let unknown = findings.clone().any(|finding| finding.severity == Severity::Unknown);
     let count = findings.filter(|finding| finding.severity >= Severity::Warn).count();
+    let unseen = reading.seen.policy_host.is_err() || !reading.seen.no_way_to.is_empty();
     let subject = match (reading.present, mode) {
         (false, _) => format!("{domain} has no MTA-STS"),
+        (true, None) if reading.record.outcome == RecordOutcome::Undetermined => {
+            format!("Whether {domain} has MTA-STS could not be told")
+        }
+        (true, None) if unseen => format!("{domain} has MTA-STS with a policy that could not be seen"),
         (true, None) => format!("{domain} has MTA-STS without a policy that senders can use"),
         (true, Some(Mode::None)) => format!("{domain} has withdrawn MTA-STS (mode none)"),
         (true, Some(mode)) => format!("{domain} has MTA-STS in mode {mode}"),
     };
     let things = if count == 1 { "one thing" } else { "things" };
     let (word, rest) = match worst {
-        Some(Severity::Critical) => {
-            ("findings", "and senders that check refuse to deliver its mail".to_owned())
-        }
+        Some(Severity::Critical) => ("findings", "and some senders refuse to deliver its mail".to_owned()),
         Some(Severity::Error) => ("findings", format!("and {things} must be mended")),
         Some(Severity::Warn) => ("findings", format!("and {things} should be mended")),
         _ if unknown => ("unknown", "and not all of it could be seen from here".to_owned()),

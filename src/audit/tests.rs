@@ -171,3 +171,129 @@ fn no_strangers_octet_reaches_the_page_unescaped() {
         assert_eq!(strange, None, "{text}");
     }
 }
+
+#[test]
+fn a_way_of_http_that_fails_alone_is_the_ways_fault() {
+    let broken = |offer| {
+        let mut seen = good();
+        for fetch in seen.fetches.iter_mut().filter(|fetch| fetch.offer == offer) {
+            fetch.outcome = crate::policy_fetch::Outcome::BadHttp("connection closed".into());
+        }
+        seen
+    };
+    check(&broken(Offer::Http2), &[("POLICY_H2_FAILED", "mta-sts.example.com")]);
+    check(&broken(Offer::Http1WithoutAlpn), &[("POLICY_HTTP1_FAILED", "mta-sts.example.com")]);
+}
+
+// H-40.
+#[test]
+fn an_expired_policy_certificate_is_an_error_that_stops_no_mail() {
+    let mut seen = good();
+    for fetch in &mut seen.fetches {
+        fetch.chain.as_mut().unwrap().expired = true;
+    }
+    check(&seen, &[("POLICY_CERT_EXPIRED", "mta-sts.example.com")]);
+    let finding = judge(&seen, now()).findings().next().cloned().unwrap();
+    assert_eq!(finding.severity, Severity::Error);
+    let effect = finding.code.entry().effect;
+    assert!(effect.contains("protection fades") && effect.contains("changes do not arrive"), "{effect}");
+}
+
+// S-23, S-24: what DANE says does not depend on MTA-STS, and unsigned records count for nothing.
+#[test]
+fn tlsa_records_count_only_when_signed() {
+    let record = crate::dns::TlsaRecord { usage: 3, selector: 1, matching: 1, data: vec![7; 32] };
+    let with = |answer| {
+        let mut seen = good();
+        seen.hosts[0].tlsa = Some(answer);
+        seen
+    };
+    let answer = fixed::tlsa(vec![record]);
+    check(&with(Ok(answer.clone())), &[("DANE_MISMATCH", "mx1.example.com")]);
+    let unsigned = crate::dns::Answer { secure: false, ..answer };
+    check(&with(Ok(unsigned)), &[("DANE_NOT_SIGNED", "mx1.example.com")]);
+    let bogus = Unanswered { kind: UnansweredKind::Bogus, ..Unanswered::failed("bogus") };
+    check(&with(Err(bogus)), &[("DANE_LOOKUP_FAILED", "mx1.example.com")]);
+}
+
+#[test]
+fn what_the_world_sees_is_held_against_what_we_serve() {
+    use crate::policy::{MaxAge, Mode, MxPattern, Policy, RenderedPolicy};
+    let mx = ["mx1.example.com", "*.example.net"].map(|text| MxPattern::from_ascii(text).unwrap());
+    let of = |mode| {
+        let policy = Policy::new(mode, mx.to_vec(), MaxAge::TWO_WEEKS).unwrap();
+        std::sync::Arc::new(RenderedPolicy::of(policy).unwrap())
+    };
+    let (policy, other) = (of(Mode::Enforce), of(Mode::Testing));
+    let mut seen = good();
+    seen.record = Ok(txt(&[&format!("v=STSv1; id={};", policy.id())]));
+    for fetch in &mut seen.fetches {
+        let body = policy.body().to_vec();
+        *fetch = fixed::answered(fetch.clone(), |answered| answered.body = body);
+    }
+    let addresses = vec!["198.20.0.1".parse().unwrap(), "2a00::1".parse().unwrap()];
+    let expected = Expected { policy, addresses, issuer: None };
+    check(&Observations { expected: Some(expected.clone()), ..seen.clone() }, &[]);
+
+    let id = other.id().to_string();
+    let changed =
+        Observations { expected: Some(Expected { policy: other, ..expected.clone() }), ..seen.clone() };
+    let differs = [("ID_DIFFERS", id.as_str()), ("BODY_DIFFERS", "198.20.0.1"), ("BODY_DIFFERS", "2a00::1")];
+    let mut found = found(&changed);
+    found.sort();
+    let mut differs = differs.map(|(code, subject)| (code, subject.to_owned()));
+    differs.sort();
+    assert_eq!(found, differs);
+
+    let alone = Expected { addresses: vec!["198.20.0.1".parse().unwrap()], ..expected };
+    check(&Observations { expected: Some(alone), ..seen }, &[("POLICY_HOST_ELSEWHERE", "2a00::1")]);
+}
+
+/// An auditor that dials nothing private, and a DNS in memory.
+fn auditor(lookup: crate::dns::memory::MemoryLookup) -> Auditor {
+    use crate::{
+        dialing::Reach,
+        policy_fetch::{self, Fetcher},
+        starttls::{self, Prober},
+    };
+    let reach = Reach::default();
+    let prober = Prober::new(starttls::Settings::new("test.example", vec![]), reach.clone());
+    let fetcher = Fetcher::new(policy_fetch::Settings::default(), reach.clone());
+    Auditor::new(std::sync::Arc::new(lookup), Some(prober), fetcher, reach)
+}
+
+// S-18, X-05, threat 28.
+#[tokio::test]
+async fn who_points_inward_is_not_dialled_and_bounds_hold() {
+    let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
+    lookup.set_txt("_mta-sts.example.com", &["v=STSv1; id=1;"]);
+    lookup.set_txt("mta-stsd-looks-for-wildcards.example.com", &["v=spf1 -all"]);
+    lookup.set_addresses("mta-sts.example.com", &["10.0.0.1", "fd00::1"]);
+    let names: Vec<String> = (0..9).map(|n| format!("mx{n}.example.com")).collect();
+    lookup.set_hosts(&domain, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in &names {
+        lookup.set_addresses(name, &["192.168.0.1"]);
+    }
+    let seen = auditor(lookup).audit(&domain, None, now()).await;
+    assert!(!seen.wildcard, "an SPF record for every name does no harm");
+    assert_eq!((seen.hosts.len(), seen.left_out), (5, 4));
+    assert!(seen.hosts.iter().all(|host| host.probes.is_empty()), "{:?}", seen.hosts);
+    let found = found(&seen);
+    for code in ["POLICY_HOST_PRIVATE_ADDRESS", "MX_HOST_PRIVATE_ADDRESS"] {
+        assert!(found.iter().any(|(found, _)| *found == code), "{code}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dns_that_says_nothing_leaves_everything_unknown() {
+    let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
+    lookup.silence(&domain);
+    for name in ["_mta-sts.", "mta-sts.", "_smtp._tls."] {
+        let silent = Some(Unanswered::failed("no answer in time"));
+        lookup.set_trouble(&format!("{name}{domain}"), silent);
+    }
+    let report = judge(&auditor(lookup).audit(&domain, None, now()).await, now());
+    assert_eq!(report.verdict.word, "unknown");
+    let worst_of_all = worst(report.findings());
+    assert_eq!(worst_of_all, Some(Severity::Unknown), "{:?}", report.findings().collect::<Vec<_>>());
+}

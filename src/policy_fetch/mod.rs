@@ -8,6 +8,8 @@
 
 mod fetcher;
 mod judge;
+#[cfg(test)]
+mod tests;
 
 pub use fetcher::Fetcher;
 pub use judge::{FetchFault, SLOW, VERY_SLOW, judge};

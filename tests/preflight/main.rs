@@ -8,7 +8,7 @@ use mta_stsd::{
         authority::CaaIdentity,
         preflight::{Ours, PreflightCode, examine},
     },
-    dns::{HickoryLookup, Settings, caa::Method},
+    dns::{DnsName, HickoryLookup, Lookup, Settings, caa::Method},
     name::PolicyHost,
 };
 use std::{
@@ -65,6 +65,16 @@ $TTL 60
 mta-sts A 192.0.2.1
 ";
 
+/// Signed by Knot DNS; Unbound has its key as a trust anchor.
+const SIGNED: &str = "\
+$ORIGIN signed.example.
+$TTL 60
+@ SOA ns.example. hostmaster.example. 1 3600 600 86400 60
+@ NS ns.example.
+_mta-sts TXT \"v=STSv1; \" \"id=1;\"
+_25._tcp.mx TLSA 3 1 1 0707070707070707070707070707070707070707070707070707070707070707
+";
+
 /// Both servers; they end with this value.
 struct Dns {
     resolver: SocketAddr,
@@ -105,6 +115,19 @@ fn spawn(program: &str, folder: &Path, arguments: &[&str]) -> Child {
         .unwrap_or_else(|error| panic!("cannot run {program} ({error}): install its Debian package"))
 }
 
+/// Runs Knot's keeper of keys and returns what it says.
+fn keymgr(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("keymgr")
+        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
+        .args(["-c", "knot.conf"])
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 impl Dns {
     fn start() -> Self {
         let folder = TempDir::with_prefix("mta-stsd-dns-").unwrap();
@@ -112,17 +135,24 @@ impl Dns {
         let (knot, resolver, closed) = (free_port(), free_port(), free_port());
         fs::write(at.join("example.zone"), EXAMPLE).unwrap();
         fs::write(at.join("bogus.zone"), BOGUS).unwrap();
+        fs::write(at.join("signed.zone"), SIGNED).unwrap();
         let shown = at.display();
         fs::write(
             at.join("knot.conf"),
             format!(
                 "server:\n    rundir: {shown}\n    listen: [ 127.0.0.1@{knot} ]\n\
                  database:\n    storage: {shown}\n\
+                 policy:\n  - id: manual\n    manual: on\n\
                  zone:\n  - domain: example\n    storage: {shown}\n    file: example.zone\n\
-                 \x20 - domain: bogus.example\n    storage: {shown}\n    file: bogus.zone\n"
+                 \x20 - domain: bogus.example\n    storage: {shown}\n    file: bogus.zone\n\
+                 \x20 - domain: signed.example\n    storage: {shown}\n    file: signed.zone\n    \
+                 dnssec-signing: on\n    dnssec-policy: manual\n"
             ),
         )
         .unwrap();
+        keymgr(at, &["signed.example", "generate", "algorithm=ecdsap256sha256", "ksk=yes", "zsk=yes"]);
+        let signed = keymgr(at, &["signed.example", "ds"]);
+        let signed = signed.lines().next().unwrap();
         let anchor = "11".repeat(32);
         let stub = |zone: &str, port: u16| {
             format!("stub-zone:\n  name: \"{zone}\"\n  stub-addr: 127.0.0.1@{port}\n  stub-no-cache: yes\n")
@@ -135,9 +165,11 @@ impl Dns {
                  \x20 do-not-query-localhost: no\n  do-ip6: no\n  num-threads: 1\n\
                  \x20 module-config: \"validator iterator\"\n\
                  \x20 trust-anchor: \"bogus.example. DS 4711 13 2 {anchor}\"\n\
-                 remote-control:\n  control-enable: no\n{}{}{}",
+                 \x20 trust-anchor: \"{signed}\"\n\
+                 remote-control:\n  control-enable: no\n{}{}{}{}",
                 stub("example", knot),
                 stub("bogus.example", knot),
+                stub("signed.example", knot),
                 stub("dead.example", closed),
             ),
         )
@@ -210,4 +242,26 @@ async fn real_servers_tell_what_stands_against_an_order() {
         assert_eq!(found, code, "{text}");
         assert!(text.contains(words), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_validating_resolver_vouches_for_what_is_signed() {
+    let dns = Dns::start();
+    let lookup = dns.lookup();
+    let name = DnsName::new("_mta-sts.signed.example");
+    let begun = Instant::now();
+    let found = loop {
+        match lookup.txt(&name).await {
+            Ok(found) => break found,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(found.data.records, [[b"v=STSv1; ".to_vec(), b"id=1;".to_vec()]]);
+    assert!(found.secure);
+    let tlsa = lookup.tlsa(&DnsName::new("_25._tcp.mx.signed.example")).await.unwrap();
+    assert!(tlsa.secure && tlsa.data.records.len() == 1, "{tlsa:?}");
+    let none = lookup.tlsa(&DnsName::new("_25._tcp.other.signed.example")).await.unwrap();
+    assert!(none.secure && !none.data.exists, "{none:?}");
+    assert!(!lookup.txt(&DnsName::new("mta-sts.empty.example")).await.unwrap().secure);
 }

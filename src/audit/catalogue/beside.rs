@@ -17,8 +17,8 @@ super::rows! { Dane;
         effect "Senders with DANE ignore it; when no other is left, they encrypt without checking.",
         remedy "Replace the TLSA records of {subject}, an MX host of {domain}, by \"3 1 1\" ones.";
     DaneNotSigned, info info info, "RFC 7672 §2.2",
-        title "TLSA records without DNSSEC",
-        cause "There are TLSA records, but DNSSEC does not vouch for them or for the MX records.",
+        title "TLSA records that DNSSEC does not vouch for",
+        cause "The resolver does not vouch for the TLSA records or for the MX records: a zone is not signed, or the resolver is not one to be believed.",
         effect "Senders with DANE ignore them.",
         remedy "Sign the zones of {domain} and of {subject} with DNSSEC, or remove the TLSA records.";
     DanePinnedLeaf, info info info, "RFC 7671 §8.1",
@@ -83,8 +83,8 @@ pub(super) mod dns {
             effect "Senders that validate find no mail host and no policy, and no authority renews the certificate.",
             remedy "Mend the signatures of the zone of {subject} for {domain}, or remove its DS records.";
         DnssecUnsigned, info info info, "RFC 8461 §10.2",
-            title "The domain is not signed with DNSSEC",
-            cause "The answers carry no signatures that the resolver vouches for.",
+            title "DNSSEC does not vouch for the domain",
+            cause "The zone is not signed, or the resolver that was asked is not one to be believed.",
             effect "Whoever can forge DNS answers can hide the policy from senders that have not seen it yet.",
             remedy "Sign the zone of {domain} with DNSSEC when its host offers it.";
     }

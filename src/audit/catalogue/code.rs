@@ -213,7 +213,7 @@ codes! {
     DaneLookupFailed "DANE_LOOKUP_FAILED";
     /// A TLSA record that mail senders cannot use.
     DaneUnusable "DANE_UNUSABLE";
-    /// TLSA records without DNSSEC.
+    /// TLSA records that DNSSEC does not vouch for.
     DaneNotSigned "DANE_NOT_SIGNED";
     /// A TLSA record is bound to the key of today's certificate.
     DanePinnedLeaf "DANE_PINNED_LEAF";
@@ -235,7 +235,7 @@ codes! {
     CaaLookupFailed "CAA_LOOKUP_FAILED";
     /// DNSSEC signatures do not hold.
     DnssecBogus "DNSSEC_BOGUS";
-    /// The domain is not signed with DNSSEC.
+    /// DNSSEC does not vouch for the domain.
     DnssecUnsigned "DNSSEC_UNSIGNED";
     /// The id in DNS is not that of the policy we serve.
     IdDiffers "ID_DIFFERS";

@@ -19,87 +19,87 @@ super::rows! { Policy;
         title "The policy host has an address that is not public",
         cause "An A or AAAA record leads into a private or reserved network.",
         effect "Senders that choose this address get no policy; it was not dialled.",
-        remedy "Remove the address {subject} from mta-sts.{domain}.";
+        remedy "Remove the address that is not public from {subject}, the policy host of {domain}.";
     PolicyUnreachable, error error warn, "RFC 8461 §3.3",
         title "The policy host cannot be reached",
         cause "Nobody accepts connections at port 443 of this address.",
         effect "Senders that choose this address get no policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Let a web server answer at {subject} port 443, or remove that address from mta-sts.{domain}.";
+        remedy "Let a web server answer at port 443 of {subject}, the policy host of {domain}.";
     PolicyTimeout, error error warn, "RFC 8461 §3.3",
         title "The policy host does not answer in time",
         cause "A connection, a handshake or an answer did not come to its end within 30 seconds.",
         effect "Senders that choose this address get no policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Find out what keeps {subject} from answering for mta-sts.{domain}.";
+        remedy "Find out what keeps {subject}, the policy host of {domain}, from answering.";
     PolicySlow, warn warn info, "RFC 8461 §3.3",
         title "The policy host is slow",
         cause "Handshake and answer took longer than the two seconds that some senders wait.",
         effect "Impatient senders get no policy.",
-        remedy "Let {subject} answer for mta-sts.{domain} within a second.";
+        remedy "Let {subject}, the policy host of {domain}, answer within a second.";
     PolicyTlsFailed, error error warn, "RFC 8461 §3.3",
         title "The TLS handshake with the policy host fails",
         cause "The server refused TLS 1.2 and 1.3, or it closed the handshake.",
         effect "Nobody can fetch the policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Let {subject} speak TLS 1.2 or 1.3 with a certificate for mta-sts.{domain}.";
+        remedy "Let {subject}, the policy host of {domain}, speak TLS 1.2 or 1.3.";
     PolicyCertName, error error warn, "RFC 8461 §3.3",
         title "The policy host's certificate is for other names",
         cause "No DNS name in the certificate matches the mta-sts name.",
         effect "Senders refuse it: cached policies run on, protection fades, changes do not arrive.",
-        remedy "Give {subject} a certificate with the name mta-sts.{domain}.";
+        remedy "Give {subject}, the policy host of {domain}, a certificate that has its name.";
     PolicyCertExpired, error error warn, "RFC 8461 §3.3",
         title "The policy host's certificate is not valid now",
         cause "It has expired, or its time has not begun.",
         effect "Senders refuse it: cached policies run on, protection fades, changes do not arrive.",
-        remedy "Renew the certificate for mta-sts.{domain} at {subject}.";
+        remedy "Renew the certificate of {subject}, the policy host of {domain}.";
     PolicyCertUntrusted, error error warn, "RFC 8461 §3.3",
         title "The policy host's certificate is not trusted",
         cause "It is self-signed, or no public authority stands behind it.",
         effect "Senders refuse it: cached policies run on, protection fades, changes do not arrive.",
-        remedy "Give {subject} a certificate for mta-sts.{domain} from a public authority.";
+        remedy "Give {subject}, the policy host of {domain}, a certificate from a public authority.";
     PolicyCertIncompleteChain, error error warn, "RFC 8461 §3.3",
         title "The policy host does not send its whole chain",
         cause "The intermediate certificate between the server's own and a trusted root is missing.",
         effect "Senders do not fetch what is missing, so they refuse it: protection fades, changes do not arrive.",
-        remedy "Let {subject} send the full chain of the certificate for mta-sts.{domain}.";
+        remedy "Let {subject}, the policy host of {domain}, send the full chain of its certificate.";
     PolicyCertExpiring, warn warn info, "RFC 8461 §3.3",
         title "The policy host's certificate ends soon",
         cause "A third of its lifetime or less is left.",
         effect "When it ends, senders can fetch the policy no more.",
-        remedy "See that the certificate for mta-sts.{domain} at {subject} is renewed.";
+        remedy "See that the certificate of {subject}, the policy host of {domain}, is renewed.";
     PolicyRedirect, error error warn, "RFC 8461 §3.3",
         title "The policy host redirects",
         cause "The answer is a redirect, which senders must not follow.",
         effect "Nobody gets the policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Serve the policy of {domain} at {subject} itself, with status 200.";
+        remedy "Serve the policy with status 200 at {subject}, the policy host of {domain}, itself.";
     PolicyStatus, error error warn, "RFC 8461 §3.3",
         title "The policy host answers with an error",
         cause "The status is not 200.",
         effect "Nobody gets the policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Let {subject} answer /.well-known/mta-sts.txt of mta-sts.{domain} with status 200 and the policy.";
+        remedy "Let {subject}, the policy host of {domain}, answer /.well-known/mta-sts.txt with status 200 and the policy.";
     PolicyContentType, error error warn, "RFC 8461 §3.2",
         title "The policy has the wrong media type",
         cause "Content-Type is missing or is not text/plain.",
         effect "Most deployed senders refuse the policy.",
-        remedy "Serve the policy of {domain} at {subject} as \"text/plain\".";
+        remedy "Let {subject}, the policy host of {domain}, serve the policy as \"text/plain\".";
     PolicyTooLarge, error error warn, "RFC 8461 §3.3",
         title "The policy is too large",
         cause "The body is above 64 KiB.",
         effect "Senders stop reading and take it as no policy.",
-        remedy "Serve a policy below 8 KiB for {domain} at {subject}.";
+        remedy "Let {subject}, the policy host of {domain}, serve a policy below 8 KiB.";
     PolicyBadHttp, error error warn, "RFC 8461 §3.3",
         title "The policy host does not speak proper HTTP",
         cause "The answer is not HTTP, is cut short, or is coded in a way nobody asked for.",
         effect "Senders get no policy: cached ones run on, protection fades, changes do not arrive.",
-        remedy "Let {subject} answer HTTP/1.1 requests for mta-sts.{domain} plainly.";
+        remedy "Let {subject}, the policy host of {domain}, answer HTTP/1.1 requests plainly.";
     PolicyH2Failed, warn warn info, "RFC 9113 §3.2",
         title "The policy cannot be fetched by HTTP/2",
         cause "The server agrees to HTTP/2 and then fails, or answers otherwise than by HTTP/1.1.",
         effect "Senders that prefer HTTP/2 get no policy.",
-        remedy "Mend HTTP/2 at {subject} for mta-sts.{domain}, or offer only HTTP/1.1.";
+        remedy "Mend HTTP/2 at {subject}, the policy host of {domain}, or offer only HTTP/1.1.";
     PolicyHttp1Failed, error error warn, "RFC 9112",
         title "The policy cannot be fetched by HTTP/1.1",
         cause "The server answers only those who ask for HTTP/2.",
         effect "Senders that speak HTTP/1.1 without ALPN get no policy.",
-        remedy "Let {subject} answer HTTP/1.1 without ALPN for mta-sts.{domain}, too.";
+        remedy "Let {subject}, the policy host of {domain}, answer HTTP/1.1 without ALPN, too.";
     PolicyDiffers, error error warn, "RFC 8461 §8.1",
         title "The addresses of the policy host serve different policies",
         cause "Two addresses answered with different octets.",

@@ -160,6 +160,7 @@ pub(super) fn good() -> Observations {
         elsewhere: vec![],
         wildcard: false,
         policy_host: Ok(addresses(&["198.20.0.1", "2a00::1"])),
+        no_way_to: vec![],
         fetches: vec![
             served("198.20.0.1", Offer::Http1WithoutAlpn),
             served("198.20.0.1", Offer::Http2),

@@ -129,7 +129,7 @@ fn what_no_sender_can_use_is_told_apart() {
     let judgement = judged(&unusable, &[&leaf]);
     assert!(!judgement.usable && judgement.matches.is_none());
     assert_eq!(judgement.unusable_usages, unusable);
-    let with_good = [&unusable[..], &[good.clone()]].concat();
+    let with_good = [&unusable[..], std::slice::from_ref(&good)].concat();
     let judgement = judged(&with_good, &[&leaf]);
     assert_eq!((judgement.usable, judgement.matches), (true, Some(good)));
     assert_eq!(judged(&[], &[&leaf]), DaneJudgement::default());

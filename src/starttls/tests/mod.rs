@@ -201,15 +201,19 @@ async fn a_session_ends_in_time_whatever_the_host_does() {
 
 #[tokio::test]
 async fn a_closed_port_is_unknown_and_a_closed_connection_too() {
-    let mx = Mx::start(Script::good(Secure::Nothing)).await;
+    let look_at = async |address: std::net::SocketAddr| {
+        let prober = Prober::new(settings(address.port(), vec![]), everywhere());
+        prober.probe(&DnsName::new(HOST), address.ip(), now()).await
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let address = listener.local_addr().unwrap();
     let lost = tokio::spawn(async move { drop(listener.accept().await) });
-    let prober = Prober::new(settings(port, vec![]), everywhere());
-    let host = DnsName::new(HOST);
-    check(&prober.probe(&host, mx.address.ip(), now()).await, Why::ConnectionLost);
+    check(&look_at(address).await, Why::ConnectionLost);
     lost.await.unwrap();
-    check(&prober.probe(&host, mx.address.ip(), now()).await, Why::ConnectionRefused);
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    check(&look_at(closed.local_addr().unwrap()).await, Why::ConnectionRefused);
 }
 
 #[tokio::test]
