@@ -50,6 +50,9 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     let evidence = texts.first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
     match &reading.record.outcome {
         RecordOutcome::Undetermined => {}
+        // The remark below says why no record counts.
+        RecordOutcome::NoPolicy(RecordDefect::NoRecord)
+            if reading.record.remarks.contains(&RecordRemark::SpaceBeforeFirstSemicolon) => {}
         RecordOutcome::NoPolicy(defect) => {
             topic.found(no_record(reading, *defect, &texts).with_evidence(&evidence));
         }

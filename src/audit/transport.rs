@@ -87,7 +87,8 @@ fn at_address(probe: &Probe) -> Vec<AtAddress> {
     for (code, severity, evidence) in probe.tls.iter().flat_map(|tls| of_chain(&tls.chain)) {
         note(code, severity, evidence);
     }
-    if probe.old_tls_accepted == Some(true) {
+    // Of a host that knows nothing newer this is told already.
+    if probe.old_tls_accepted == Some(true) && probe.outcome != Outcome::Failed(Why::TlsTooOld) {
         note(Code::MxTlsOldAccepted, None, "TLS 1.0 or 1.1 was agreed to".to_owned());
     }
     let refused = |sni: &Option<SniLess>| match sni {
