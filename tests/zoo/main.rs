@@ -70,11 +70,7 @@ fn inside(folder: &Path, arguments: &[String]) -> ExitCode {
         let status = Command::new(program).args(rest).current_dir(folder).status().unwrap();
         return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let mut faults = if std::env::var("NOAUDIT").is_ok() {
-        vec![]
-    } else {
-        audit::faults(&zoo.exhibits, &audit::run(&zoo))
-    };
+    let mut faults = audit::faults(&zoo.exhibits, &audit::run(&zoo));
     let verdicts = peers::ask(&zoo);
     let (table, disagreements) = peers::table(&zoo, &verdicts);
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zoo-peers.md");

@@ -15,7 +15,8 @@ pub fn exhibits() -> Vec<Exhibit> {
             .patterns(&["mx.zoo.example"])
             .expects(&["MX_NOT_IN_POLICY"]),
         new("mx-too-deep", "a wildcard stands for one label, the host is two deep")
-            .patterns(&["*.example"])
+            .mx(&["very.deep"])
+            .patterns(&["*.zoo.example"])
             .expects(&["MX_NOT_IN_POLICY", "NO_MX_COVERED"]),
         new("mx-unused", "a pattern for a host that is gone")
             .patterns(&["mx.zoo.example", "old.zoo.example"])

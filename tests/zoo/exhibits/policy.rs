@@ -137,7 +137,7 @@ fn bodies() -> Vec<Exhibit> {
             "mode none without hosts: some senders refuse it",
             &policy("none", &[], 1_209_600),
         )
-        .expects(&["POLICY_UNWISE"]),
+        .expects(&["POLICY_INCOMPATIBLE", "POLICY_UNWISE"]),
         invalid("body-empty", "an empty body", ""),
         invalid("body-bom", "a byte order mark", &format!("\u{feff}{GOOD}")),
         invalid("body-bare-cr", "lines end in CR alone", &GOOD.replace('\n', "\r")),
@@ -156,7 +156,7 @@ fn bodies() -> Vec<Exhibit> {
         with("body-extension", "a field that nobody knows", &format!("{GOOD}note: hello\n"))
             .expects(&["POLICY_UNWISE"]),
         with("body-two-modes", "two modes", &GOOD.replace("mode: enforce", "mode: enforce\nmode: testing"))
-            .expects(&["POLICY_UNWISE"]),
+            .expects(&["POLICY_INCOMPATIBLE", "POLICY_UNWISE"]),
         with(
             "body-version-last",
             "the version comes last",

@@ -17,6 +17,7 @@ pub fn hosts() -> Vec<MailHost> {
         postfix("mx", Paper::Good),
         postfix("mx2", Paper::Good),
         postfix("implicit", Paper::Good),
+        postfix("very.deep", Paper::Good),
         postfix("aliased", Paper::Good),
         postfix("wrong-name", Paper::WrongName),
         postfix("cn-only", Paper::CommonNameOnly),
