@@ -3,7 +3,10 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from checkdmarc.mta_sts import check_mta_sts
+from checkdmarc.mta_sts import check_mta_sts, download_mta_sts_policy
+
+# The usual limit of 2 s would make a slow machine a verdict.
+download_mta_sts_policy.__kwdefaults__["http_timeout"] = 15
 
 
 def verdict(domain):

@@ -12,7 +12,8 @@ from postfix_mta_sts_resolver.resolver import STSFetchResult, STSResolver
 
 async def main():
     logging.disable(logging.CRITICAL)
-    resolver = STSResolver(loop=asyncio.get_running_loop())
+    # The usual limit of 4 s would make a slow machine a verdict.
+    resolver = STSResolver(timeout=15, loop=asyncio.get_running_loop())
     at_once = asyncio.Semaphore(4)
 
     async def verdict(domain):
