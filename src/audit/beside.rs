@@ -22,7 +22,7 @@ pub(super) fn dane(reading: &Reading<'_>) -> TopicReport {
         let findings = of_host(reading, host, mx_secure, &mut topic.seen);
         topic.found_all(findings);
     }
-    if topic.seen.is_empty() {
+    if topic.seen.is_empty() && !reading.seen.hosts.is_empty() {
         topic.saw("no TLSA records".to_owned());
     }
     topic

@@ -13,6 +13,7 @@ pub mod catalogue;
 mod finding;
 mod hosts;
 mod json;
+mod looks;
 mod mx;
 mod observations;
 mod observe;

@@ -3,7 +3,10 @@
 //! Addresses are dialled as DNS gave them a moment ago, within [`Reach`]. What has no answer is kept
 //! as that.
 
-use super::observations::{Expected, HostSeen, Observations};
+use super::{
+    looks::Looks,
+    observations::{Expected, HostSeen, Observations},
+};
 use crate::{
     dialing::Reach,
     dns::{Addresses, Answer, DnsName, Lookup, MxAnswer, MxRecord, TxtAnswer, Unanswered, caa},
@@ -37,7 +40,7 @@ pub struct Auditor {
     lookup: Arc<dyn Lookup>,
     fetcher: Fetcher,
     /// `None`: mail hosts are not spoken to.
-    prober: Option<Prober>,
+    looks: Option<Arc<Looks>>,
     reach: Reach,
     port_25_answers: AtomicBool,
 }
@@ -46,7 +49,8 @@ impl Auditor {
     /// An auditor that asks `lookup` and dials what `reach` allows. Without a prober mail hosts are
     /// looked up and not spoken to.
     pub fn new(lookup: Arc<dyn Lookup>, prober: Option<Prober>, fetcher: Fetcher, reach: Reach) -> Self {
-        Self { lookup, fetcher, prober, reach, port_25_answers: AtomicBool::new(false) }
+        let looks = prober.map(|prober| Arc::new(Looks::new(prober)));
+        Self { lookup, fetcher, looks, reach, port_25_answers: AtomicBool::new(false) }
     }
 
     /// Looks at `domain` once; certificates are judged at `now`. Takes seconds where all is well, and
@@ -84,7 +88,7 @@ impl Auditor {
             own_address,
             hosts,
             left_out,
-            smtp: self.prober.is_some(),
+            smtp: self.looks.is_some(),
             port_25_answers: self.port_25_answers.load(Ordering::Relaxed),
             report_record,
             caa,
@@ -168,8 +172,8 @@ impl Auditor {
         let mut left_out = records.len().saturating_sub(HOSTS_MAX);
         let mut looking = JoinSet::new();
         for record in records.into_iter().take(RECORDS_MAX.min(HOSTS_MAX)) {
-            let (lookup, prober, reach) = (Arc::clone(&self.lookup), self.prober.clone(), self.reach.clone());
-            looking.spawn(async move { look_at_host(&*lookup, prober, &reach, record, now).await });
+            let (lookup, looks, reach) = (Arc::clone(&self.lookup), self.looks.clone(), self.reach.clone());
+            looking.spawn(async move { look_at_host(&*lookup, looks.as_deref(), &reach, record, now).await });
         }
         let mut seen = looking.join_all().await;
         seen.sort_by(|(one, _), (other, _)| {
@@ -225,7 +229,7 @@ struct Mail {
 /// how many addresses were left out.
 async fn look_at_host(
     lookup: &dyn Lookup,
-    prober: Option<Prober>,
+    looks: Option<&Looks>,
     reach: &Reach,
     record: MxRecord,
     now: Timestamp,
@@ -247,10 +251,10 @@ async fn look_at_host(
         let network = |address| reach.refuses(address).map(|network| (address, network));
         refused = inner.into_iter().filter_map(network).collect();
         left_out = outer.len().saturating_sub(ADDRESSES_MAX);
-        if let Some(prober) = prober {
+        if let Some(looks) = looks {
             let dialled = of_both_families(addresses);
             for address in dialled.into_iter().filter(|address| outer.contains(address)) {
-                probes.push(prober.probe(&host, address, now).await);
+                probes.push(looks.look(&host, address, now).await);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{
     Finding, Observations, Severity, Topic, beside, hosts, policy, reading::Reading, record, transport,
 };
 use crate::{
+    dns::MxAnswer,
     name::DomainName,
     policy::{Mode, RecordOutcome},
 };
@@ -123,8 +124,10 @@ fn verdict<'a>(
     let worst = super::worst(findings.clone());
     let unknown = findings.clone().any(|finding| finding.severity == Severity::Unknown);
     let count = findings.filter(|finding| finding.severity >= Severity::Warn).count();
+    let exists = !reading.seen.mx.as_ref().is_ok_and(|answer| answer.data == MxAnswer::NoSuchDomain);
     let unseen = reading.seen.policy_host.is_err() || !reading.seen.no_way_to.is_empty();
     let subject = match (reading.present, mode) {
+        (false, _) if !exists => format!("{domain} does not exist"),
         (false, _) => format!("{domain} has no MTA-STS"),
         (true, None) if reading.record.outcome == RecordOutcome::Undetermined => {
             format!("Whether {domain} has MTA-STS could not be told")

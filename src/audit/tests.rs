@@ -126,6 +126,7 @@ fn a_mistake_with_the_record_is_explained_and_told_once() {
     let with = |records: &[&str]| Observations { record: Ok(txt(records)), ..good() };
     check(&with(&["\"v=STSv1; id=1;\""]), &[("STS_RECORD_QUOTED", "")]);
     check(&with(&["v=STSv1;\u{a0}id=1;"]), &[("STS_RECORD_NBSP", "")]);
+    check(&with(&["v=STSv1 ; id=1;"]), &[("STS_RECORD_SPACE_BEFORE_SEMICOLON", "")]);
     check(&with(&["v=STSv1; id=1;", "v=STSv1; id=2;"]), &[("STS_RECORD_MULTIPLE", "")]);
     check(&with(&["v=STSv1; id=a-1;"]), &[("STS_RECORD_MALFORMED", "BAD_ID")]);
     let wrong_place = Observations {
@@ -296,4 +297,26 @@ async fn a_dns_that_says_nothing_leaves_everything_unknown() {
     assert_eq!(report.verdict.word, "unknown");
     let worst_of_all = worst(report.findings());
     assert_eq!(worst_of_all, Some(Severity::Unknown), "{:?}", report.findings().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_remark_names_the_matter_and_the_table_names_the_senders() {
+    let body = fixed::ENFORCE.replace("mode: enforce", "mode: enforce\r\nmode: testing");
+    let mut seen = good();
+    for fetch in &mut seen.fetches {
+        let body = body.clone().into_bytes();
+        *fetch = fixed::answered(fetch.clone(), |answered| answered.body = body);
+    }
+    check(&seen, &[("POLICY_UNWISE", "DUPLICATE_FIELD_DIVERGENT in line 3")]);
+    let report = judge(&seen, now());
+    assert!(report.compatibility.iter().filter(|sender| !sender.as_written).count() > 3);
+}
+
+#[test]
+fn a_host_that_speaks_only_old_tls_is_told_once() {
+    let mut probe = ended("198.20.0.25", Why::TlsTooOld);
+    probe.old_tls_accepted = Some(true);
+    let mut seen = good();
+    seen.hosts[0].probes = vec![probe];
+    check(&seen, &[("MX_TLS_TOO_OLD", "mx1.example.com")]);
 }
