@@ -205,13 +205,10 @@ fn body_findings(reading: &Reading<'_>) -> Vec<Finding> {
             findings.push(if harmful { finding.at_least(Severity::Error) } else { finding });
         }
     }
-    // A remark says what the senders stumble over, and the report has a table of them.
-    if reading.parsed().is_some_and(|policy| policy.remarks.is_empty()) {
-        findings.extend(disagreeing(reading).into_iter().map(|disagreement| {
-            let finding = reading.finding_about(Code::PolicyIncompatible, disagreement.sender.name());
-            finding.with_evidence(&said(&disagreement))
-        }));
-    }
+    findings.extend(disagreeing(reading).into_iter().map(|disagreement| {
+        let finding = reading.finding_about(Code::PolicyIncompatible, disagreement.sender.name());
+        finding.with_evidence(&said(&disagreement))
+    }));
     findings.sort_unstable();
     findings.dedup();
     findings

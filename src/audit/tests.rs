@@ -300,16 +300,23 @@ async fn a_dns_that_says_nothing_leaves_everything_unknown() {
 }
 
 #[test]
-fn a_remark_names_the_matter_and_the_table_names_the_senders() {
+fn a_remark_names_the_matter_and_each_sender_that_stumbles_over_it_is_named() {
     let body = fixed::ENFORCE.replace("mode: enforce", "mode: enforce\r\nmode: testing");
     let mut seen = good();
     for fetch in &mut seen.fetches {
         let body = body.clone().into_bytes();
         *fetch = fixed::answered(fetch.clone(), |answered| answered.body = body);
     }
-    check(&seen, &[("POLICY_UNWISE", "DUPLICATE_FIELD_DIVERGENT in line 3")]);
     let report = judge(&seen, now());
-    assert!(report.compatibility.iter().filter(|sender| !sender.as_written).count() > 3);
+    let stumbling = report.compatibility.iter().filter(|sender| !sender.as_written);
+    let mut expected: Vec<_> =
+        stumbling.map(|sender| ("POLICY_INCOMPATIBLE", sender.sender.to_owned())).collect();
+    assert!(expected.len() > 3, "{expected:?}");
+    expected.push(("POLICY_UNWISE", "DUPLICATE_FIELD_DIVERGENT in line 3".to_owned()));
+    let mut found = found(&seen);
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
 }
 
 #[test]
