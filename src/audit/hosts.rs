@@ -1,13 +1,14 @@
 //! Topic: the mail hosts, their names and addresses, against the policy (RFC 8461 §4.1; group M).
 
 use super::{
-    Finding, FindingCode as Code, HostSeen, Seen, Topic, TopicReport, compare_texts, reading::Reading, shown,
+    Finding, FindingCode as Code, HostSeen, Seen, Topic, TopicReport, compare_texts, providers::of_host,
+    reading::Reading, shown,
 };
 use crate::{
     dialing::OWN_ADDRESS,
-    dns::{MxAnswer, UnansweredKind},
+    dns::{MxAnswer, MxRecord, UnansweredKind},
     name::DomainName,
-    policy::text_allows,
+    policy::{Mode, text_allows},
 };
 
 pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
@@ -46,11 +47,34 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     }
     let patterns = reading.parsed().map(|policy| policy.mx.clone());
     topic.found_all(compare_texts(reading.mode, patterns.as_deref(), &seen.domain, &shown_mx));
+    if let (Some(patterns), Seen::Records(records)) = (&patterns, &shown_mx) {
+        topic.found_all(provider_findings(reading, patterns, records));
+    }
     topic.found_all(seen.hosts.iter().filter_map(|host| host_finding(reading, host)));
     if seen.left_out > 0 {
         topic.saw(format!("{} more hosts or addresses were not looked at", seen.left_out));
     }
     topic
+}
+
+/// For hosts of known providers that the policy does not allow: the pattern that the provider asks for,
+/// so that the remedy is not the name of one host of many (M-16). Once for each provider.
+fn provider_findings(reading: &Reading<'_>, patterns: &[String], records: &[MxRecord]) -> Vec<Finding> {
+    if reading.mode == Mode::None {
+        return vec![];
+    }
+    let hosts = records.iter().map(|record| record.host.as_str());
+    let uncovered = hosts.filter(|host| !patterns.iter().any(|pattern| text_allows(pattern, host)));
+    let mut findings: Vec<Finding> = uncovered
+        .filter_map(|host| {
+            let provider = of_host(host)?;
+            let pattern = provider.pattern_for(host)?;
+            Some(reading.finding_about(Code::MxProviderPattern, provider.name).with_evidence(pattern))
+        })
+        .collect();
+    findings.sort_unstable();
+    findings.dedup();
+    findings
 }
 
 /// What the policy says of a host, as part of a line.

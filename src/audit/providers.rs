@@ -109,8 +109,13 @@ impl Provider {
 /// of one and a mailbox of another has no single provider.
 pub fn recognise(records: &[MxRecord]) -> Option<&'static Provider> {
     let first = records.first()?;
-    let provider = PROVIDERS.iter().find(|provider| provider.has(first.host.as_str()))?;
+    let provider = of_host(first.host.as_str())?;
     records.iter().all(|record| provider.has(record.host.as_str())).then_some(provider)
+}
+
+/// The known provider whose MX host this is.
+pub fn of_host(host: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|provider| provider.has(host))
 }
 
 /// The patterns for a policy over these MX records: for each host its provider's, else the host itself,
@@ -119,8 +124,7 @@ pub fn recommended(records: &[MxRecord]) -> Vec<String> {
     let mut patterns: Vec<String> = Vec::new();
     for record in records {
         let host = record.host.as_str();
-        let known = PROVIDERS.iter().find(|provider| provider.has(host));
-        let pattern = known.and_then(|provider| provider.pattern_for(host)).unwrap_or(host);
+        let pattern = of_host(host).and_then(|provider| provider.pattern_for(host)).unwrap_or(host);
         if !patterns.iter().any(|pattern_so_far| pattern_so_far == pattern) {
             patterns.push(pattern.to_owned());
         }

@@ -1,24 +1,19 @@
 //! `mta-stsd audit`: what senders meet at a domain, anybody's. Needs neither daemon nor configuration.
 
-use super::{DONE, FAILED, USAGE};
+use super::{DONE, FAILED, USAGE, looking::LookingArgs};
 use crate::{
     audit::{Auditor, Observations, Severity, judge, worst},
-    certificate::presented::Roots,
     clock::Clock,
-    dialing::Reach,
-    dns::{HickoryLookup, Lookup, Settings},
+    dns::Lookup,
     logging::chain,
     name::DomainName,
-    policy_fetch::{self, Fetcher},
     starttls::{self, Prober},
 };
 use clap::Args;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{
     collections::VecDeque,
     fs,
     io::{self, IsTerminal, Write},
-    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -29,8 +24,6 @@ use tokio::task::JoinSet;
 const DOMAINS_AT_ONCE: usize = 4;
 /// Lines beyond these in a list are refused: a look takes seconds to minutes.
 const DOMAINS_MAX: usize = 10_000;
-/// Questions to DNS that wait for answers at once.
-const LOOKUPS_AT_ONCE: usize = 32;
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
@@ -46,15 +39,8 @@ pub(super) struct AuditArgs {
     /// Mildest finding that makes the exit code 1: info, warn, error or critical
     #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = level)]
     fail_on: Severity,
-    /// Ask this resolver and not the system's
-    #[arg(long, value_name = "ADDR:PORT")]
-    resolver: Option<SocketAddr>,
-    /// Also trust the roots in this PEM file, as in private networks
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Dial private addresses, too
-    #[arg(long)]
-    allow_private: bool,
+    #[command(flatten)]
+    looking: LookingArgs,
     /// Look mail hosts up, but do not speak SMTP to them
     #[arg(long)]
     no_smtp: bool,
@@ -112,10 +98,7 @@ pub(super) fn run(args: &AuditArgs) -> u8 {
     };
     let auditor = match auditor(args) {
         Ok(auditor) => Arc::new(auditor),
-        Err(problem) => {
-            eprintln!("mta-stsd: {problem}");
-            return FAILED;
-        }
+        Err(code) => return code,
     };
     let runtime = match super::small_runtime() {
         Ok(runtime) => runtime,
@@ -158,32 +141,18 @@ fn domains(args: &AuditArgs) -> Result<Vec<DomainName>, String> {
     Ok(domains)
 }
 
-fn auditor(args: &AuditArgs) -> Result<Auditor, String> {
-    let settings = Settings {
-        servers: args.resolver.into_iter().collect(),
-        timeout: Duration::from_secs(2),
-        retries: 1,
-        lookups_at_once: LOOKUPS_AT_ONCE,
-        trust_ad: false,
-    };
-    let lookup = HickoryLookup::new(&settings).map_err(|error| chain(&error).to_string())?;
-    let mut roots = vec![Arc::new(Roots::mozilla())];
-    if let Some(path) = &args.ca {
-        let problem = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let pem = fs::read(path).map_err(|error| problem(&error))?;
-        let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let added = Roots::of(read.map_err(|error| problem(&error))?);
-        if added.is_empty() {
-            return Err(problem(&"there is no certificate in it"));
+/// What is wrong is printed, and its exit code returned.
+fn auditor(args: &AuditArgs) -> Result<Auditor, u8> {
+    let lookup: Arc<dyn Lookup> = Arc::new(args.looking.lookup(None)?);
+    let (fetcher, reach) = (args.looking.fetcher()?, args.looking.reach());
+    let prober = match args.no_smtp {
+        true => None,
+        false => {
+            let probing = starttls::Settings::new(args.ehlo_name.as_str(), args.looking.roots()?);
+            Some(Prober::new(probing, reach.clone()))
         }
-        roots.push(Arc::new(added));
-    }
-    let reach = Reach { allow_private: args.allow_private, own: vec![] };
-    let fetching = policy_fetch::Settings { roots: roots.clone(), ..policy_fetch::Settings::default() };
-    let fetcher = Fetcher::new(fetching, reach.clone());
-    let probing = starttls::Settings::new(args.ehlo_name.as_str(), roots);
-    let prober = (!args.no_smtp).then(|| Prober::new(probing, reach.clone()));
-    Ok(Auditor::new(Arc::new(lookup) as Arc<dyn Lookup>, prober, fetcher, reach))
+    };
+    Ok(Auditor::new(lookup, prober, fetcher, reach))
 }
 
 /// Looks at all domains, a few at once, and prints each report in the order of the domains.

@@ -87,8 +87,8 @@ super::rows! { Mx;
         effect "Whoever comes to own that name could receive the mail.",
         remedy "Remove \"{subject}\" from `mx` in the policy of {domain}.";
     MxProviderPattern, warn warn info, "RFC 8461 §4.1",
-        title "The mail provider asks for other patterns",
-        cause "The MX records belong to a known provider, whose instructions name other patterns.",
-        effect "When the provider moves its hosts, the policy may no longer allow them.",
-        remedy "List the patterns that {subject} asks for in the policy of {domain}.";
+        title "The mail provider asks for a pattern that the policy lacks",
+        cause "An MX record names a host of a known provider, and no pattern allows it.",
+        effect "A single host would be allowed by its name, and lost when the provider moves it.",
+        remedy "List the pattern that {subject} asks for, given as evidence, in the policy of {domain}.";
 }

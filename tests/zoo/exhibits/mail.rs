@@ -73,6 +73,6 @@ pub fn exhibits() -> Vec<Exhibit> {
             .expects(&["NO_MTA_STS", "NO_SUCH_DOMAIN"]),
         new("mail-at-exchange-online", "Exchange Online takes the mail, the policy lacks its pattern")
             .mail("@ MX 0 zoo-example.mail.protection.outlook.com.")
-            .expects(&["MX_HOST_NOT_FOUND", "MX_NOT_IN_POLICY", "NO_MX_COVERED"]),
+            .expects(&["MX_HOST_NOT_FOUND", "MX_NOT_IN_POLICY", "MX_PROVIDER_PATTERN", "NO_MX_COVERED"]),
     ]
 }
