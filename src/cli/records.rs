@@ -129,7 +129,7 @@ fn authorizations(server: &Server) -> Vec<Authorization> {
         return Vec::new();
     }
     known_authorizations(server).unwrap_or_else(|why| {
-        eprintln!("mta-stsd: no CAA records are recommended: {why}");
+        eprintln!("mta-stsd: no CAA records are recommended yet, which name our account: {why}");
         Vec::new()
     })
 }

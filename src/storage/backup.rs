@@ -7,7 +7,7 @@
 use super::{
     StorageError,
     folder::{DATABASE, Folder},
-    pools::{LIST, check_whole, options_at, pool, read_error},
+    pools::{LIST, options_at, pool, read_error},
 };
 use sqlx::SqlitePool;
 use std::{
@@ -28,8 +28,10 @@ const COPY: Duration = Duration::from_secs(3_600);
 ///
 /// [`BackupError`]; nothing is left behind then.
 pub async fn back_up(directory: &Path, to: &Path) -> Result<(), BackupError> {
+    let database = directory.join(DATABASE);
+    check_there(&database)?;
     let part = Part::create(to)?;
-    let readers = read_only(&directory.join(DATABASE)).await?;
+    let readers = read_only(&database).await?;
     let copied = tokio::time::timeout(COPY, copy_into(&readers, &part.path)).await;
     readers.close().await;
     copied.map_err(|_| part.failed(io::ErrorKind::TimedOut.into()))??;
@@ -45,6 +47,7 @@ pub async fn back_up(directory: &Path, to: &Path) -> Result<(), BackupError> {
 /// [`BackupError`]: when a daemon works with the folder, when there is a store already, or when the
 /// copy is not whole; nothing has changed then.
 pub async fn restore(from: &Path, directory: &Path) -> Result<(), BackupError> {
+    check_there(from)?;
     check_copy(from).await?;
     // Held until the end, so that no daemon starts in between.
     let folder = Folder::prepare(directory).map_err(StorageError::from)?;
@@ -76,6 +79,14 @@ pub enum BackupError {
     /// The file is no copy of a store.
     #[error("{path} is not a copy of a store of mta-stsd", path = .0.display())]
     NotAStore(PathBuf),
+    /// The file is not what was written once, or no database at all.
+    #[error("{path} is no whole copy of a store: take another", path = .path.display())]
+    NotWhole {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file could not be read or written.
     #[error("{path} cannot be read or written", path = .path.display())]
     File {
@@ -163,21 +174,29 @@ async fn copy_into(readers: &SqlitePool, path: &Path) -> Result<(), BackupError>
     copied.map(drop).map_err(|error| BackupError::Store(super::pools::write_error(error)))
 }
 
+/// Refuses what is no file, before SQLite says so in words that name no file.
+fn check_there(path: &Path) -> Result<(), BackupError> {
+    let found = fs::metadata(path).map_err(|error| failed(path, error))?;
+    if found.is_file() { Ok(()) } else { Err(BackupError::NotAStore(path.to_owned())) }
+}
+
 /// Refuses what is damaged, and what no daemon of ours has made.
 async fn check_copy(path: &Path) -> Result<(), BackupError> {
     // SQLite would look for a log beside it, and a copy has none.
     let options = options_at(path).read_only(true).immutable(true);
-    let copy = pool(1, LIST).connect_with(options).await.map_err(read_error)?;
-    let whole = check_whole(&copy).await;
-    let migrations =
-        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM _sqlx_migrations").fetch_one(&copy).await;
-    let certificates =
-        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM certificates").fetch_one(&copy).await;
+    let not_whole =
+        |source: sqlx::Error| BackupError::NotWhole { path: path.to_owned(), source: source.into() };
+    let copy = pool(1, LIST).connect_with(options).await.map_err(not_whole)?;
+    let whole = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(&copy).await;
+    let tables = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('_sqlx_migrations', 'certificates', 'credentials')",
+    );
+    let tables = tables.fetch_one(&copy).await;
     copy.close().await;
-    whole?;
-    match (migrations, certificates) {
-        (Ok(1..), Ok(_)) => Ok(()),
-        _ => Err(BackupError::NotAStore(path.to_owned())),
+    match whole.map_err(not_whole)?.as_str() {
+        "ok" if tables.map_err(not_whole)? == 3 => Ok(()),
+        "ok" => Err(BackupError::NotAStore(path.to_owned())),
+        damage => Err(BackupError::NotWhole { path: path.to_owned(), source: damage.into() }),
     }
 }
 
@@ -246,9 +265,12 @@ mod tests {
             [&b"not a database, however long it may be".repeat(100)[..], &whole[..whole.len() / 2], b""]
         {
             fs::write(&copy, damaged).unwrap();
-            assert!(restore(&copy, &second).await.is_err(), "{} octets", damaged.len());
+            let error = restore(&copy, &second).await.unwrap_err();
+            assert!(error.to_string().contains("copy of a store"), "{} octets: {error}", damaged.len());
             assert!(!second.exists());
         }
+        let none = restore(&outer.path().join("none"), &second).await.unwrap_err();
+        assert!(none.to_string().contains("/none cannot be read"), "{none}");
         assert!(back_up(&outer.path().join("nowhere"), &outer.path().join("none")).await.is_err());
         assert!(!outer.path().join("none").exists() && !outer.path().join("none.part").exists());
     }

@@ -235,7 +235,7 @@ async fn make_ready(writer: &SqlitePool, check: bool) -> Result<(), StorageError
     probe(writer).await.map_err(write_error)
 }
 
-pub(super) async fn check_whole(pool: &SqlitePool) -> Result<(), StorageError> {
+async fn check_whole(pool: &SqlitePool) -> Result<(), StorageError> {
     let verdict: String =
         sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(read_error)?;
     if verdict == "ok" { Ok(()) } else { Err(damaged(verdict.into())) }
