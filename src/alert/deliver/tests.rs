@@ -175,6 +175,20 @@ async fn an_alert_is_about_what_is_bad_enough_and_its_end_is_told() {
 }
 
 #[tokio::test]
+async fn what_grows_too_mild_to_be_told_is_told_as_over() {
+    let world = World::new();
+    let (url, mut got) = receiver(&[]).await;
+    let running = tokio::spawn(world.teller(&url).run());
+    world.raise(1, &[("a.example", "error")]).await;
+    assert_eq!(got.recv().await.unwrap().json()["state"], "firing");
+    world.raise(1, &[("a.example", "warn")]).await;
+    let end = got.recv().await.unwrap().json();
+    assert_eq!((&end["subject"], &end["state"]), (&"a.example".into(), &"resolved".into()));
+    assert_eq!((&end["severity"], &end["until"]), (&"error".into(), &"2027-01-15T08:10:00Z".into()));
+    running.abort();
+}
+
+#[tokio::test]
 async fn what_was_pending_at_a_restart_is_delivered_after_it() {
     let world = World::new();
     let (url, mut got) = receiver(&[503, 503, 503]).await;
