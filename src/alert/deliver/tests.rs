@@ -249,6 +249,20 @@ async fn a_store_that_refuses_delays_and_does_not_lose() {
 }
 
 #[tokio::test]
+async fn trouble_with_the_store_is_over_when_it_reads_again_though_there_is_nothing_to_tell() {
+    let world = World::new();
+    world.store.refuse_reads(true);
+    let mut teller = world.teller("http://127.0.0.1:9/");
+    let trouble = teller.tell().await.unwrap_err();
+    teller.wait_after(&trouble).await;
+    assert!(teller.status.targets()[0].trouble.is_some());
+    world.store.refuse_reads(false);
+    assert!(!teller.tell().await.unwrap());
+    let [target] = &teller.status.targets()[..] else { panic!() };
+    assert_eq!((&target.trouble, target.delivered_at, teller.failures), (&None, None, 0));
+}
+
+#[tokio::test]
 async fn a_command_that_hangs_is_tried_again_and_noted() {
     let world = World::new();
     world.raise(1, &[("a.example", "error")]).await;
