@@ -132,6 +132,12 @@ impl AlertStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Nothing troubles `alert` any more, whether or not there was anything to deliver.
+    fn untroubled(&self, alert: &str) {
+        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.iter_mut().filter(|target| target.alert == alert).for_each(|target| target.trouble = None);
+    }
+
     fn note(&self, alert: &str, outcome: Result<(), String>, now: Timestamp) {
         let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !targets.iter().any(|target| target.alert == alert) {
@@ -190,13 +196,17 @@ impl Teller {
         let kept = self.storage.alert_position(name).await?;
         let position = kept.unwrap_or(0);
         if self.storage.events_after(position, 1).await?.is_empty() {
+            self.recover();
             return Ok(false);
         }
         if self.failures == 0 {
             sleep(self.settings.group_wait).await;
         }
         let events = self.changes_after(position).await?;
-        let Some(last) = events.last().map(|event| event.number) else { return Ok(false) };
+        let Some(last) = events.last().map(|event| event.number) else {
+            self.recover();
+            return Ok(false);
+        };
         // An alert that is new is told what stands, not what was.
         let wanted: Vec<FindingEvent> = events
             .into_iter()
@@ -214,12 +224,17 @@ impl Teller {
         }
         self.storage.save_alert_position(&self.settings.name, last).await?;
         self.delivered.clear();
-        if self.failures > 0 {
-            info!(alert = self.settings.name, "alerts delivered again");
-            self.failures = 0;
-            self.status.note(&self.settings.name, Ok(()), self.clock.now());
-        }
+        self.recover();
         Ok(true)
+    }
+
+    /// Forgets the failures before: all there was to tell is told, which may be nothing.
+    fn recover(&mut self) {
+        if self.failures > 0 {
+            info!(alert = self.settings.name, "alerts can be delivered again");
+            self.failures = 0;
+            self.status.untroubled(&self.settings.name);
+        }
     }
 
     async fn changes_after(&self, mut position: i64) -> Result<Vec<FindingEvent>, StorageError> {

@@ -55,8 +55,9 @@ type Change<'a> = (&'a FindingEvent, AlertSeverity);
 /// What one alert is about: resolved or not, topic or code, subject.
 type Cause = (bool, String, String);
 
-/// Makes alerts of changes, the worst first. Changes of no known severity are left out, and causes beyond
-/// [`CAUSES_MAX`] are told together.
+/// Makes alerts of changes: what ended before what began, for something may be both, and of each the worst
+/// first. Changes of no known severity are left out, and causes beyond [`CAUSES_MAX`], counted from the
+/// worst of all, are told together.
 pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
     let events: Vec<(&FindingEvent, AlertSeverity)> = events
         .iter()
@@ -95,7 +96,10 @@ pub fn group(events: &[FindingEvent]) -> Vec<Alert> {
         let changes: Vec<Change<'_>> = others.into_iter().flat_map(|(_, changes)| changes).collect();
         alert(String::new(), &changes)
     });
-    told.into_iter().map(|(alert, _)| alert).chain(together.into_iter().flatten()).collect()
+    let mut alerts: Vec<Alert> =
+        told.into_iter().map(|(alert, _)| alert).chain(together.into_iter().flatten()).collect();
+    alerts.sort_by_key(|alert| !alert.resolved);
+    alerts
 }
 
 /// What a change is about by itself: findings of one topic about one host belong together.
@@ -205,11 +209,26 @@ pub(super) mod tests {
             .collect();
         let told =
             |code: &str, subject: &str, count, until| (code.to_owned(), subject.to_owned(), count, until);
-        assert_eq!(shown[0], told("NO_MX_COVERED", "new.provider.example", 2, None));
-        assert_eq!(shown[1], told("NO_SUCH_DOMAIN", "", 2, None));
-        assert!(shown.contains(&told("MX_NOT_IN_POLICY", "other.example", 1, None)));
-        assert!(shown.contains(&told("MX_NOT_IN_POLICY", "new.provider.example", 1, Some(ended))));
+        assert_eq!(shown[0], told("MX_NOT_IN_POLICY", "new.provider.example", 1, Some(ended)));
+        assert_eq!(shown[1], told("NO_MX_COVERED", "new.provider.example", 2, None));
+        assert_eq!(shown[2], told("NO_SUCH_DOMAIN", "", 2, None));
+        assert_eq!(shown[3], told("MX_NOT_IN_POLICY", "other.example", 1, None));
         assert_eq!(shown.len(), 4);
+    }
+
+    #[test]
+    fn ends_are_told_before_beginnings_and_those_told_together_too() {
+        let change = |n: i64| event(n, 1, "MX_NOT_IN_POLICY", &format!("mx{n}.example"), "error");
+        let end =
+            |n: i64| FindingEvent { until: Some(change(n).since), severity: "warn".into(), ..change(n) };
+        let events: Vec<_> = (0..60).map(change).chain((0..60).map(end)).collect();
+        let alerts = group(&events);
+        assert!(alerts.is_sorted_by_key(|alert| !alert.resolved));
+        let ended: Vec<_> = alerts.iter().filter(|alert| alert.resolved).collect();
+        assert_eq!((alerts.len(), ended.len()), (CAUSES_MAX + 2, 1), "the cut is by severity");
+        let ended: Vec<_> = (0..9).map(end).chain((0..9).map(change)).collect();
+        let states: Vec<_> = group(&ended).iter().map(|alert| alert.resolved).collect();
+        assert_eq!(states, [[true; 9], [false; 9]].concat());
     }
 
     #[test]

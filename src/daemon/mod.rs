@@ -20,7 +20,7 @@ use crate::{
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{Acme, Budgets, Directory, Server},
+    config::{self, Acme, Budgets, Directory, Server},
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
@@ -197,7 +197,7 @@ impl Daemon {
             lookup,
             Arc::clone(&port),
             clock,
-            server.cross_check.clone(),
+            cross_check_settings(&server.cross_check, &server.acme),
             &server.dns,
         );
         let cross_check = checks.status();
@@ -405,6 +405,11 @@ fn order_settings(server: &Server) -> Acme {
     acme
 }
 
+/// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
+fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+}
+
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
 fn preflight(
     server: &Server,
@@ -475,3 +480,6 @@ fn write_if_other(file: &Path, text: &str) -> io::Result<()> {
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
     written.inspect_err(|_| drop(fs::remove_file(&beside)))
 }
+
+#[cfg(test)]
+mod tests;

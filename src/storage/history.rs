@@ -1,7 +1,8 @@
 //! The history of findings: since when each was there, and until when.
 //!
 //! Kept beside the findings themselves and in the same transaction: what is raised opens an event,
-//! what is raised no more closes it. Every change gets a new, higher number, and each alert keeps the
+//! what is raised no more closes it. What grows worse goes on as one event; what grows milder closes the
+//! event of its old severity and opens one of its new severity. Every change gets a new, higher number, and each alert keeps the
 //! number it has delivered up to, so that nothing is lost over a restart.
 
 use super::{FindingRow, StorageError};
@@ -41,6 +42,13 @@ impl FindingEvent {
         self.is_of(row) && self.severity == row.severity
     }
 
+    /// Whether it is over as bad as it was: `findings` raise it no more, or milder. Who was told of it
+    /// may want to hear nothing of what is milder, and would otherwise never hear of its end.
+    pub(super) fn is_over(&self, findings: &[FindingRow]) -> bool {
+        let mut same = findings.iter().filter(|row| row.raised && self.is_of(row));
+        !same.any(|row| badness(&row.severity) >= badness(&self.severity))
+    }
+
     /// The event that `row` opens.
     pub(super) fn opened(number: i64, row: &FindingRow) -> Self {
         Self {
@@ -53,6 +61,11 @@ impl FindingEvent {
             until: None,
         }
     }
+}
+
+/// The place of a severity's keyword in their order; a word of another version is milder than all.
+fn badness(severity: &str) -> Option<usize> {
+    ["unknown", "info", "warn", "error", "critical"].iter().position(|word| *word == severity)
 }
 
 /// Keeps the history, and how far it was told. Written by

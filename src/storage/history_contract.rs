@@ -61,6 +61,19 @@ async fn what_is_raised_opens_an_event_and_ends_it(store: &dyn Store) {
     assert!(store.findings().await.unwrap().iter().all(|row| row.raised));
 }
 
+async fn what_grows_milder_ends_as_it_was(store: &dyn Store) {
+    let seen = last(store).await;
+    store.replace_findings(&domain(4), &[row(4, "a", "error", true)], at(1)).await.unwrap();
+    store.replace_findings(&domain(4), &[row(4, "a", "warn", true)], at(2)).await.unwrap();
+    assert_eq!(after(store, seen).await, ["-d4.example a error", "d4.example a warn"]);
+    store.replace_findings(&domain(4), &[], at(3)).await.unwrap();
+    assert_eq!(after(store, seen).await, ["-d4.example a error", "-d4.example a warn"]);
+    let events = store.events_of(&domain(4), 9).await.unwrap();
+    let ends: Vec<_> = events.iter().map(|event| (event.since, event.until)).collect();
+    assert_eq!(ends, [(at(1), Some(at(3))), (at(1), Some(at(2)))]);
+    assert_eq!(store.forget_events(at(4), 100).await.unwrap(), 2);
+}
+
 async fn numbers_are_never_used_again(store: &dyn Store) {
     let seen = last(store).await;
     for n in [1, 2] {
@@ -89,6 +102,7 @@ async fn each_alert_has_its_own_position(store: &dyn Store) {
 async fn keep_the_contract(store: &dyn Store) {
     what_is_raised_opens_an_event_and_ends_it(store).await;
     numbers_are_never_used_again(store).await;
+    what_grows_milder_ends_as_it_was(store).await;
     each_alert_has_its_own_position(store).await;
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn follow(
             .bind(event.number)
             .execute(change.on())
             .await?;
-        if !findings.iter().any(|row| row.raised && event.is_of(row)) {
+        if event.is_over(findings) {
             insert(change, &FindingEvent { until: Some(now), ..event.clone() }).await?;
         }
     }

@@ -175,6 +175,20 @@ async fn an_alert_is_about_what_is_bad_enough_and_its_end_is_told() {
 }
 
 #[tokio::test]
+async fn what_grows_too_mild_to_be_told_is_told_as_over() {
+    let world = World::new();
+    let (url, mut got) = receiver(&[]).await;
+    let running = tokio::spawn(world.teller(&url).run());
+    world.raise(1, &[("a.example", "error")]).await;
+    assert_eq!(got.recv().await.unwrap().json()["state"], "firing");
+    world.raise(1, &[("a.example", "warn")]).await;
+    let end = got.recv().await.unwrap().json();
+    assert_eq!((&end["subject"], &end["state"]), (&"a.example".into(), &"resolved".into()));
+    assert_eq!((&end["severity"], &end["until"]), (&"error".into(), &"2027-01-15T08:10:00Z".into()));
+    running.abort();
+}
+
+#[tokio::test]
 async fn what_was_pending_at_a_restart_is_delivered_after_it() {
     let world = World::new();
     let (url, mut got) = receiver(&[503, 503, 503]).await;
@@ -232,6 +246,20 @@ async fn a_store_that_refuses_delays_and_does_not_lose() {
     }
     running.abort();
     assert!(got.try_recv().is_err(), "the same id is not sent twice by one process");
+}
+
+#[tokio::test]
+async fn trouble_with_the_store_is_over_when_it_reads_again_though_there_is_nothing_to_tell() {
+    let world = World::new();
+    world.store.refuse_reads(true);
+    let mut teller = world.teller("http://127.0.0.1:9/");
+    let trouble = teller.tell().await.unwrap_err();
+    teller.wait_after(&trouble).await;
+    assert!(teller.status.targets()[0].trouble.is_some());
+    world.store.refuse_reads(false);
+    assert!(!teller.tell().await.unwrap());
+    let [target] = &teller.status.targets()[..] else { panic!() };
+    assert_eq!((&target.trouble, target.delivered_at, teller.failures), (&None, None, 0));
 }
 
 #[tokio::test]

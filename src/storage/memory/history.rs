@@ -22,7 +22,7 @@ impl History {
         for event in open.iter().filter(|event| !findings.iter().any(|row| row.raised && event.says(row))) {
             self.events.remove(&event.number);
             stay.remove(&event.number);
-            if !findings.iter().any(|row| row.raised && event.is_of(row)) {
+            if event.is_over(findings) {
                 self.add(FindingEvent { until: Some(now), ..event.clone() });
             }
         }
