@@ -181,8 +181,9 @@ impl Auditor {
         });
         left_out += seen.iter().map(|(_, left_out)| left_out).sum::<usize>();
         let hosts: Vec<HostSeen> = seen.into_iter().map(|(host, _)| host).collect();
-        let connected =
-            |probe: &Probe| probe.outcome == Outcome::Secured || !super::transport::never_connected(probe);
+        let connected = |probe: &Arc<Probe>| {
+            probe.outcome == Outcome::Secured || !super::transport::never_connected(probe)
+        };
         if hosts.iter().flat_map(|host| &host.probes).any(connected) {
             self.port_25_answers.store(true, Ordering::Relaxed);
         }

@@ -92,7 +92,7 @@ fn silence_is_unknown_and_a_closed_port_25_is_not_the_domains_fault() {
     assert_eq!(worst(report.findings()), Some(Severity::Unknown));
     // Another family answers: that there is no way from here to this one is nobody's business.
     let mut seen = good();
-    seen.hosts[0].probes[1] = ended("2a00::25", Why::NoRouteHere);
+    seen.hosts[0].probes[1] = ended("2a00::25", Why::NoRouteHere).into();
     check(&seen, &[]);
 }
 
@@ -165,7 +165,8 @@ fn no_strangers_octet_reaches_the_page_unescaped() {
     seen.hosts[0].probes[0] = crate::starttls::Probe {
         evidence: Some("554 \u{1b}]0;owned\u{7}".into()),
         ..ended("198.20.0.25", Why::Refuses)
-    };
+    }
+    .into();
     let report = judge(&seen, now());
     for text in [report.page(), report.to_json().to_string()] {
         let strange = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
@@ -324,6 +325,6 @@ fn a_host_that_speaks_only_old_tls_is_told_once() {
     let mut probe = ended("198.20.0.25", Why::TlsTooOld);
     probe.old_tls_accepted = Some(true);
     let mut seen = good();
-    seen.hosts[0].probes = vec![probe];
+    seen.hosts[0].probes = vec![probe.into()];
     check(&seen, &[("MX_TLS_TOO_OLD", "mx1.example.com")]);
 }

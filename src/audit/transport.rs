@@ -16,7 +16,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
         topic.saw("not looked at".to_owned());
         return topic;
     }
-    let probes = || seen.hosts.iter().flat_map(|host| &host.probes);
+    let probes = || seen.hosts.iter().flat_map(|host| &host.probes).map(|probe| &**probe);
     for host in &seen.hosts {
         for probe in &host.probes {
             topic.saw(line_of(host, probe));
@@ -61,8 +61,11 @@ fn line_of(host: &HostSeen, probe: &Probe) -> String {
 
 fn of_host(reading: &Reading<'_>, host: &HostSeen) -> Vec<Finding> {
     // What has no way from here says nothing about the host, as long as another address does.
-    let (judged, nowhere): (Vec<&Probe>, Vec<&Probe>) =
-        host.probes.iter().partition(|probe| probe.outcome != Outcome::Unknown(Why::NoRouteHere));
+    let (judged, nowhere): (Vec<&Probe>, Vec<&Probe>) = host
+        .probes
+        .iter()
+        .map(|probe| &**probe)
+        .partition(|probe| probe.outcome != Outcome::Unknown(Why::NoRouteHere));
     let name = host.host.as_str();
     if judged.is_empty() {
         let first = nowhere.first().map(|probe| format!("no way from here to {}", probe.address));
