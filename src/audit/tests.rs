@@ -286,6 +286,37 @@ async fn who_points_inward_is_not_dialled_and_bounds_hold() {
     }
 }
 
+// Threat 28.
+#[tokio::test(start_paused = true)]
+async fn a_host_of_many_silent_addresses_is_left_in_time() {
+    use crate::{
+        dialing::Reach,
+        policy_fetch::{self, Fetcher},
+        starttls::{self, Prober},
+    };
+    // The kernel takes the connections, and nobody says a word.
+    let silent = tokio::net::TcpListener::bind(("0.0.0.0", 0)).await.unwrap();
+    let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
+    lookup.set_hosts(&domain, &["mx.example.com"]);
+    let addresses: Vec<String> = (1..=8).map(|n| format!("127.0.0.{n}")).collect();
+    lookup.set_addresses("mx.example.com", &addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let patience = std::time::Duration::from_secs(70);
+    let settings = starttls::Settings {
+        port: silent.local_addr().unwrap().port(),
+        connect: patience,
+        reply: patience,
+        ..starttls::Settings::new("test.example", vec![])
+    };
+    let reach = Reach { allow_private: true, own: vec![] };
+    let fetcher = Fetcher::new(policy_fetch::Settings::default(), reach.clone());
+    let prober = Prober::new(settings, reach.clone());
+    let auditor = Auditor::new(std::sync::Arc::new(lookup), Some(prober), fetcher, reach);
+    let seen = auditor.audit(&domain, None, now()).await;
+    let reached = seen.hosts[0].probes.len();
+    assert!((1..=2).contains(&reached), "{reached}");
+    assert_eq!(reached + seen.left_out, 8);
+}
+
 #[tokio::test]
 async fn a_dns_that_says_nothing_leaves_everything_unknown() {
     let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
