@@ -90,6 +90,10 @@ fn silence_is_unknown_and_a_closed_port_25_is_not_the_domains_fault() {
     );
     let report = judge(&elsewhere_it_answers, now());
     assert_eq!(worst(report.findings()), Some(Severity::Unknown));
+    // Who refuses a connection has answered: port 25 is open from here.
+    let mut refused = fixed::blocked();
+    refused.hosts[0].probes[0] = ended("198.20.0.25", Why::ConnectionRefused).into();
+    assert!(!found(&refused).iter().any(|(code, _)| *code == "MX_PORT_25_BLOCKED_HERE"));
     // Another family answers: that there is no way from here to this one is nobody's business.
     let mut seen = good();
     seen.hosts[0].probes[1] = ended("2a00::25", Why::NoRouteHere).into();

@@ -30,17 +30,12 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     topic
 }
 
-/// Whether not even a connection came about, which may be our own network's doing.
+/// Whether nothing at all came back, which may be our own network's doing. Who refuses a connection
+/// has answered.
 pub(super) fn never_connected(probe: &Probe) -> bool {
     matches!(
         probe.outcome,
-        Outcome::Unknown(
-            Why::ConnectTimeout
-                | Why::ConnectionRefused
-                | Why::Unreachable
-                | Why::NoRouteHere
-                | Why::RefusedNetwork
-        )
+        Outcome::Unknown(Why::ConnectTimeout | Why::Unreachable | Why::NoRouteHere | Why::RefusedNetwork)
     )
 }
 
