@@ -64,7 +64,7 @@ pub struct HostSeen {
     /// Addresses that are never dialled, and their network.
     pub refused: Vec<(IpAddr, &'static str)>,
     /// What its addresses showed at port 25.
-    pub probes: Vec<Probe>,
+    pub probes: Vec<Arc<Probe>>,
     /// The TLSA records at `_25._tcp`; `None` when they were not asked for.
     pub tlsa: Option<Result<Answer<TlsaAnswer>, Unanswered>>,
     /// Whether it has a report record of its own; asked only where it has TLSA records.

@@ -21,8 +21,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
-use tokio::{net::UdpSocket, task::JoinSet};
+use tokio::{
+    net::UdpSocket,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
 /// As many MX hosts are looked at; more are rare, and each costs up to minutes.
 const HOSTS_MAX: usize = 5;
@@ -30,6 +35,9 @@ const HOSTS_MAX: usize = 5;
 const RECORDS_MAX: usize = 16;
 /// As many addresses of one name are dialled.
 const ADDRESSES_MAX: usize = 8;
+/// All addresses of one host are looked at within this time, waiting for other looks included; what was
+/// not reached by then is left out.
+const HOST_DEADLINE: Duration = Duration::from_secs(180);
 /// A name that exists only where a wildcard answers for everything.
 const NOBODYS_NAME: &str = "mta-stsd-looks-for-wildcards";
 /// Where an STS record is put by mistake (T-19), before the domain; empty stands for the domain.
@@ -181,8 +189,9 @@ impl Auditor {
         });
         left_out += seen.iter().map(|(_, left_out)| left_out).sum::<usize>();
         let hosts: Vec<HostSeen> = seen.into_iter().map(|(host, _)| host).collect();
-        let connected =
-            |probe: &Probe| probe.outcome == Outcome::Secured || !super::transport::never_connected(probe);
+        let connected = |probe: &Arc<Probe>| {
+            probe.outcome == Outcome::Secured || !super::transport::never_connected(probe)
+        };
         if hosts.iter().flat_map(|host| &host.probes).any(connected) {
             self.port_25_answers.store(true, Ordering::Relaxed);
         }
@@ -226,7 +235,7 @@ struct Mail {
 }
 
 /// One MX host at all its addresses, one after the other, so that none is asked twice at once; and
-/// how many addresses were left out.
+/// how many addresses were left out, for their number or for [`HOST_DEADLINE`].
 async fn look_at_host(
     lookup: &dyn Lookup,
     looks: Option<&Looks>,
@@ -252,9 +261,13 @@ async fn look_at_host(
         refused = inner.into_iter().filter_map(network).collect();
         left_out = outer.len().saturating_sub(ADDRESSES_MAX);
         if let Some(looks) = looks {
-            let dialled = of_both_families(addresses);
-            for address in dialled.into_iter().filter(|address| outer.contains(address)) {
-                probes.push(looks.look(&host, address, now).await);
+            let deadline = Instant::now() + HOST_DEADLINE;
+            let dialled = of_both_families(addresses).into_iter().filter(|address| outer.contains(address));
+            for address in dialled {
+                match timeout_at(deadline, looks.look(&host, address, now)).await {
+                    Ok(probe) => probes.push(probe),
+                    Err(_) => left_out += 1,
+                }
             }
         }
     }

@@ -90,9 +90,13 @@ fn silence_is_unknown_and_a_closed_port_25_is_not_the_domains_fault() {
     );
     let report = judge(&elsewhere_it_answers, now());
     assert_eq!(worst(report.findings()), Some(Severity::Unknown));
+    // Who refuses a connection has answered: port 25 is open from here.
+    let mut refused = fixed::blocked();
+    refused.hosts[0].probes[0] = ended("198.20.0.25", Why::ConnectionRefused).into();
+    assert!(!found(&refused).iter().any(|(code, _)| *code == "MX_PORT_25_BLOCKED_HERE"));
     // Another family answers: that there is no way from here to this one is nobody's business.
     let mut seen = good();
-    seen.hosts[0].probes[1] = ended("2a00::25", Why::NoRouteHere);
+    seen.hosts[0].probes[1] = ended("2a00::25", Why::NoRouteHere).into();
     check(&seen, &[]);
 }
 
@@ -165,7 +169,8 @@ fn no_strangers_octet_reaches_the_page_unescaped() {
     seen.hosts[0].probes[0] = crate::starttls::Probe {
         evidence: Some("554 \u{1b}]0;owned\u{7}".into()),
         ..ended("198.20.0.25", Why::Refuses)
-    };
+    }
+    .into();
     let report = judge(&seen, now());
     for text in [report.page(), report.to_json().to_string()] {
         let strange = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
@@ -285,6 +290,37 @@ async fn who_points_inward_is_not_dialled_and_bounds_hold() {
     }
 }
 
+// Threat 28.
+#[tokio::test(start_paused = true)]
+async fn a_host_of_many_silent_addresses_is_left_in_time() {
+    use crate::{
+        dialing::Reach,
+        policy_fetch::{self, Fetcher},
+        starttls::{self, Prober},
+    };
+    // The kernel takes the connections, and nobody says a word.
+    let silent = tokio::net::TcpListener::bind(("0.0.0.0", 0)).await.unwrap();
+    let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
+    lookup.set_hosts(&domain, &["mx.example.com"]);
+    let addresses: Vec<String> = (1..=8).map(|n| format!("127.0.0.{n}")).collect();
+    lookup.set_addresses("mx.example.com", &addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let patience = std::time::Duration::from_secs(70);
+    let settings = starttls::Settings {
+        port: silent.local_addr().unwrap().port(),
+        connect: patience,
+        reply: patience,
+        ..starttls::Settings::new("test.example", vec![])
+    };
+    let reach = Reach { allow_private: true, own: vec![] };
+    let fetcher = Fetcher::new(policy_fetch::Settings::default(), reach.clone());
+    let prober = Prober::new(settings, reach.clone());
+    let auditor = Auditor::new(std::sync::Arc::new(lookup), Some(prober), fetcher, reach);
+    let seen = auditor.audit(&domain, None, now()).await;
+    let reached = seen.hosts[0].probes.len();
+    assert!((1..=2).contains(&reached), "{reached}");
+    assert_eq!(reached + seen.left_out, 8);
+}
+
 #[tokio::test]
 async fn a_dns_that_says_nothing_leaves_everything_unknown() {
     let (lookup, domain) = (crate::dns::memory::MemoryLookup::default(), good().domain);
@@ -324,6 +360,6 @@ fn a_host_that_speaks_only_old_tls_is_told_once() {
     let mut probe = ended("198.20.0.25", Why::TlsTooOld);
     probe.old_tls_accepted = Some(true);
     let mut seen = good();
-    seen.hosts[0].probes = vec![probe];
+    seen.hosts[0].probes = vec![probe.into()];
     check(&seen, &[("MX_TLS_TOO_OLD", "mx1.example.com")]);
 }

@@ -16,7 +16,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
         topic.saw("not looked at".to_owned());
         return topic;
     }
-    let probes = || seen.hosts.iter().flat_map(|host| &host.probes);
+    let probes = || seen.hosts.iter().flat_map(|host| &host.probes).map(|probe| &**probe);
     for host in &seen.hosts {
         for probe in &host.probes {
             topic.saw(line_of(host, probe));
@@ -30,17 +30,12 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     topic
 }
 
-/// Whether not even a connection came about, which may be our own network's doing.
+/// Whether nothing at all came back, which may be our own network's doing. Who refuses a connection
+/// has answered.
 pub(super) fn never_connected(probe: &Probe) -> bool {
     matches!(
         probe.outcome,
-        Outcome::Unknown(
-            Why::ConnectTimeout
-                | Why::ConnectionRefused
-                | Why::Unreachable
-                | Why::NoRouteHere
-                | Why::RefusedNetwork
-        )
+        Outcome::Unknown(Why::ConnectTimeout | Why::Unreachable | Why::NoRouteHere | Why::RefusedNetwork)
     )
 }
 
@@ -61,8 +56,11 @@ fn line_of(host: &HostSeen, probe: &Probe) -> String {
 
 fn of_host(reading: &Reading<'_>, host: &HostSeen) -> Vec<Finding> {
     // What has no way from here says nothing about the host, as long as another address does.
-    let (judged, nowhere): (Vec<&Probe>, Vec<&Probe>) =
-        host.probes.iter().partition(|probe| probe.outcome != Outcome::Unknown(Why::NoRouteHere));
+    let (judged, nowhere): (Vec<&Probe>, Vec<&Probe>) = host
+        .probes
+        .iter()
+        .map(|probe| &**probe)
+        .partition(|probe| probe.outcome != Outcome::Unknown(Why::NoRouteHere));
     let name = host.host.as_str();
     if judged.is_empty() {
         let first = nowhere.first().map(|probe| format!("no way from here to {}", probe.address));

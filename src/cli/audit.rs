@@ -2,7 +2,7 @@
 
 use super::{DONE, FAILED, USAGE, looking::LookingArgs};
 use crate::{
-    audit::{Auditor, Observations, Severity, judge, worst},
+    audit::{Auditor, Observations, Report, Severity, judge, worst},
     clock::Clock,
     dns::Lookup,
     logging::chain,
@@ -10,6 +10,7 @@ use crate::{
     starttls::{self, Prober},
 };
 use clap::Args;
+use jiff::Timestamp;
 use std::{
     collections::VecDeque,
     fs,
@@ -115,22 +116,28 @@ pub(super) fn run(args: &AuditArgs) -> u8 {
 
 /// The domains of the command line and of the list, each once, in their order.
 fn domains(args: &AuditArgs) -> Result<Vec<DomainName>, String> {
-    let mut texts = args.domains.clone();
+    let on_the_line = |text: &String| (String::new(), text.clone());
+    let mut texts: Vec<(String, String)> = args.domains.iter().map(on_the_line).collect();
     if let Some(path) = &args.from {
         let list = match path.as_os_str() == "-" {
             true => io::read_to_string(io::stdin()),
             false => fs::read_to_string(path),
         };
         let list = list.map_err(|error| format!("{}: {error}", path.display()))?;
-        let lines = list.lines().map(|line| line.split('#').next().unwrap_or("").trim());
-        texts.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        for (line, number) in list.lines().zip(1..) {
+            let text = line.split('#').next().unwrap_or("").trim();
+            if !text.is_empty() {
+                texts.push((format!("{}:{number}: ", path.display()), text.to_owned()));
+            }
+        }
     }
     if texts.len() > DOMAINS_MAX {
         return Err(format!("{} domains are too many; {DOMAINS_MAX} is the most", texts.len()));
     }
     let mut domains: Vec<DomainName> = vec![];
-    for text in &texts {
-        let domain = super::policy_host(text).map_err(|error| format!("{text:?} {error}"))?.domain();
+    for (place, text) in &texts {
+        let host = super::policy_host(text).map_err(|error| format!("{place}{text:?} {error}"))?;
+        let domain = host.domain();
         if !domains.contains(&domain) {
             domains.push(domain);
         }
@@ -161,20 +168,23 @@ async fn look_at_all(args: &AuditArgs, auditor: Arc<Auditor>, domains: Vec<Domai
     let count = domains.len();
     let progress = count > 1 && io::stderr().is_terminal();
     let mut waiting: VecDeque<(usize, DomainName)> = domains.into_iter().enumerate().collect();
-    let mut looking: JoinSet<(usize, Observations)> = JoinSet::new();
-    let mut seen: Vec<Option<Observations>> = (0..count).map(|_| None).collect();
+    let mut looking: JoinSet<(usize, Judged)> = JoinSet::new();
+    let mut seen: Vec<Option<Judged>> = (0..count).map(|_| None).collect();
     loop {
         while looking.len() < DOMAINS_AT_ONCE
             && let Some((at, domain)) = waiting.pop_front()
         {
             let auditor = Arc::clone(&auditor);
-            looking.spawn(async move { (at, auditor.audit(&domain, None, clock.now()).await) });
+            looking.spawn(async move {
+                let observations = auditor.audit(&domain, None, clock.now()).await;
+                (at, Judged::of(observations, clock.now()))
+            });
         }
         let Some(done) = looking.join_next().await else { break };
         match done {
-            Ok((at, observations)) => {
+            Ok((at, judged)) => {
                 if let Some(place) = seen.get_mut(at) {
-                    *place = Some(observations);
+                    *place = Some(judged);
                 }
             }
             Err(error) => eprintln!("mta-stsd: a look failed: {error}"),
@@ -187,21 +197,45 @@ async fn look_at_all(args: &AuditArgs, auditor: Arc<Auditor>, domains: Vec<Domai
     if progress {
         eprintln!();
     }
-    print_all(args, &seen, clock)
+    print_all(args, seen)
 }
 
-fn print_all(args: &AuditArgs, seen: &[Option<Observations>], clock: Clock) -> End {
+/// What is kept of a domain: what was said of it, not what strangers sent.
+struct Judged {
+    report: Report,
+    /// Whether anything answered at port 25 when it was looked at.
+    port_25_answers: bool,
+    /// What to say instead when port 25 turns out to be open from here; only where that matters.
+    if_port_25_answers: Option<Report>,
+}
+
+impl Judged {
+    fn of(observations: Observations, now: Timestamp) -> Self {
+        let port_25_answers = observations.port_25_answers;
+        let report = judge(&observations, now);
+        let depends = !port_25_answers && observations.hosts.iter().any(|host| !host.probes.is_empty());
+        let if_port_25_answers =
+            depends.then(|| judge(&Observations { port_25_answers: true, ..observations }, now));
+        Self { report, port_25_answers, if_port_25_answers }
+    }
+
+    /// What to say, now that it is known whether port 25 is open from here.
+    fn report(self, port_25_answers: bool) -> Report {
+        self.if_port_25_answers.filter(|_| port_25_answers).unwrap_or(self.report)
+    }
+}
+
+fn print_all(args: &AuditArgs, seen: Vec<Option<Judged>>) -> End {
     let mut end = End::Fine;
     // Whether port 25 is open from here is known of the run as a whole.
-    let port_25_answers = seen.iter().flatten().any(|observations| observations.port_25_answers);
+    let port_25_answers = seen.iter().flatten().any(|judged| judged.port_25_answers);
     let mut reports = vec![];
-    for observations in seen {
-        let Some(observations) = observations else {
+    for judged in seen {
+        let Some(judged) = judged else {
             end = end.worse(End::CouldNotTell);
             continue;
         };
-        let observations = Observations { port_25_answers, ..observations.clone() };
-        let report = judge(&observations, clock.now());
+        let report = judged.report(port_25_answers);
         let unknown = report.findings().any(|finding| finding.severity == Severity::Unknown);
         if worst(report.findings()).is_some_and(|worst| worst >= args.fail_on) {
             end = end.worse(End::Findings);
@@ -246,6 +280,9 @@ mod tests {
         assert_eq!(found, ["a.example", "b.example"]);
         assert!(parse(&[]).is_err(), "some domain must be named");
         assert!(domains(&parse(&["a..b"]).unwrap()).is_err());
+        fs::write(&list, "a.example\n\nb..example\n").unwrap();
+        let error = domains(&parse(&["--from", list.to_str().unwrap()]).unwrap()).unwrap_err();
+        assert!(error.contains("domains:3: \"b..example\""), "{error}");
     }
 
     #[test]

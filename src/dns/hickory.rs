@@ -69,6 +69,14 @@ impl HickoryLookup {
         })
     }
 
+    /// Looks up in turn, and not for longer than one question may take with a further one about its
+    /// signatures, however many CNAME records lead on.
+    async fn in_time<T>(&self, look: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let ended = timeout(self.question_deadline.saturating_add(self.timeout), look).await;
+        ended.unwrap_or_else(|_| Err(Unanswered::failed("no answer in time")))
+    }
+
     /// Asks one question; "no such name" and "no such record" are answers without records.
     async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Said, Unanswered> {
         let name = full_name(name)?;
@@ -216,101 +224,114 @@ impl Said {
 #[async_trait::async_trait]
 impl Lookup for HickoryLookup {
     async fn mx(&self, domain: &DomainName) -> Result<Answer<MxAnswer>, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let said = self.ask(&domain.into(), RecordType::MX).await?;
-        // CNAMEs on the way to the domain's records may stand among them.
-        let mut found: Vec<MxRecord> = said
-            .records
-            .iter()
-            .filter_map(|record| match &record.data {
-                RData::MX(mx) => {
-                    Some(MxRecord { preference: mx.preference, host: presentation(&mx.exchange) })
-                }
-                _ => None,
-            })
-            .collect();
-        found.sort_unstable();
-        found.truncate(MX_RECORDS_MAX);
-        let data = match said.exists {
-            false => MxAnswer::NoSuchDomain,
-            true if found.is_empty() => MxAnswer::NoRecords,
-            true => MxAnswer::Records(found),
-        };
-        Ok(Answer { secure: said.secure, ..Answer::new(data, said.ttl()) })
+        self.in_time(async {
+            let said = self.ask(&domain.into(), RecordType::MX).await?;
+            // CNAMEs on the way to the domain's records may stand among them.
+            let mut found: Vec<MxRecord> = said
+                .records
+                .iter()
+                .filter_map(|record| match &record.data {
+                    RData::MX(mx) => {
+                        Some(MxRecord { preference: mx.preference, host: presentation(&mx.exchange) })
+                    }
+                    _ => None,
+                })
+                .collect();
+            found.sort_unstable();
+            found.truncate(MX_RECORDS_MAX);
+            let data = match said.exists {
+                false => MxAnswer::NoSuchDomain,
+                true if found.is_empty() => MxAnswer::NoRecords,
+                true => MxAnswer::Records(found),
+            };
+            Ok(Answer { secure: said.secure, ..Answer::new(data, said.ttl()) })
+        })
+        .await
     }
 
     async fn has_address(&self, domain: &DomainName) -> Result<bool, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let name = domain.into();
-        let (v4, v6) = tokio::join!(self.has(&name, RecordType::A), self.has(&name, RecordType::AAAA));
-        match (v4, v6) {
-            (Ok(true), _) | (_, Ok(true)) => Ok(true),
-            (v4, v6) => Ok(v4? || v6?),
-        }
+        self.in_time(async {
+            let name = domain.into();
+            let (v4, v6) = tokio::join!(self.has(&name, RecordType::A), self.has(&name, RecordType::AAAA));
+            match (v4, v6) {
+                (Ok(true), _) | (_, Ok(true)) => Ok(true),
+                (v4, v6) => Ok(v4? || v6?),
+            }
+        })
+        .await
     }
 
     async fn addresses(&self, name: &DnsName) -> Result<Addresses, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let mut at = self.follow(name).await?;
-        let (mut a, mut aaaa) = (vec![], vec![]);
-        if at.exists {
-            let (v4, v6) =
-                tokio::join!(self.ask(&at.end, RecordType::A), self.ask(&at.end, RecordType::AAAA));
-            for said in [v4?, v6?] {
-                at.note(&said);
-                for record in said.records {
-                    match record.data {
-                        RData::A(address) => a.push(address.0),
-                        RData::AAAA(address) => aaaa.push(address.0),
-                        _ => {}
+        self.in_time(async {
+            let mut at = self.follow(name).await?;
+            let (mut a, mut aaaa) = (vec![], vec![]);
+            if at.exists {
+                let (v4, v6) =
+                    tokio::join!(self.ask(&at.end, RecordType::A), self.ask(&at.end, RecordType::AAAA));
+                for said in [v4?, v6?] {
+                    at.note(&said);
+                    for record in said.records {
+                        match record.data {
+                            RData::A(address) => a.push(address.0),
+                            RData::AAAA(address) => aaaa.push(address.0),
+                            _ => {}
+                        }
                     }
                 }
+                a.truncate(RECORDS_MAX);
+                aaaa.truncate(RECORDS_MAX);
             }
-            a.truncate(RECORDS_MAX);
-            aaaa.truncate(RECORDS_MAX);
-        }
-        let Followed { chain, exists, ttl, secure, .. } = at;
-        Ok(Addresses { a, aaaa, chain, exists, ttl, secure, ..Addresses::default() })
+            let Followed { chain, exists, ttl, secure, .. } = at;
+            Ok(Addresses { a, aaaa, chain, exists, ttl, secure, ..Addresses::default() })
+        })
+        .await
     }
 
     async fn txt(&self, name: &DnsName) -> Result<Answer<TxtAnswer>, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let (at, found) = self.at_end(name, RecordType::TXT).await?;
-        let beside_cname = !at.chain.is_empty() && self.has_own(name, RecordType::TXT).await;
-        let records = found.into_iter().filter_map(|data| match data {
-            RData::TXT(txt) => Some(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
-            _ => None,
-        });
-        let data = TxtAnswer { records: records.collect(), chain: at.chain, exists: at.exists, beside_cname };
-        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+        self.in_time(async {
+            let (at, found) = self.at_end(name, RecordType::TXT).await?;
+            let beside_cname = !at.chain.is_empty() && self.has_own(name, RecordType::TXT).await;
+            let records = found.into_iter().filter_map(|data| match data {
+                RData::TXT(txt) => Some(txt.txt_data.iter().map(|string| string.to_vec()).collect()),
+                _ => None,
+            });
+            let data =
+                TxtAnswer { records: records.collect(), chain: at.chain, exists: at.exists, beside_cname };
+            Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+        })
+        .await
     }
 
     async fn tlsa(&self, name: &DnsName) -> Result<Answer<TlsaAnswer>, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let (at, found) = self.at_end(name, RecordType::TLSA).await?;
-        let records = found.into_iter().filter_map(|data| match data {
-            RData::TLSA(tlsa) => Some(TlsaRecord {
-                usage: tlsa.cert_usage.into(),
-                selector: tlsa.selector.into(),
-                matching: tlsa.matching.into(),
-                data: tlsa.cert_data,
-            }),
-            _ => None,
-        });
-        let data = TlsaAnswer { records: records.collect(), exists: at.exists };
-        Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+        self.in_time(async {
+            let (at, found) = self.at_end(name, RecordType::TLSA).await?;
+            let records = found.into_iter().filter_map(|data| match data {
+                RData::TLSA(tlsa) => Some(TlsaRecord {
+                    usage: tlsa.cert_usage.into(),
+                    selector: tlsa.selector.into(),
+                    matching: tlsa.matching.into(),
+                    data: tlsa.cert_data,
+                }),
+                _ => None,
+            });
+            let data = TlsaAnswer { records: records.collect(), exists: at.exists };
+            Ok(Answer { secure: at.secure, ..Answer::new(data, at.ttl) })
+        })
+        .await
     }
 
     async fn caa(&self, name: &DnsName) -> Result<CaaAnswer, Unanswered> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let (at, found) = self.at_end(name, RecordType::CAA).await?;
-        let records = found.into_iter().filter_map(|data| match data {
-            RData::CAA(caa) => {
-                Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
-            }
-            _ => None,
-        });
-        Ok(CaaAnswer { records: records.collect(), chain: at.chain })
+        self.in_time(async {
+            let (at, found) = self.at_end(name, RecordType::CAA).await?;
+            let records = found.into_iter().filter_map(|data| match data {
+                RData::CAA(caa) => {
+                    Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag, value: caa.value })
+                }
+                _ => None,
+            });
+            Ok(CaaAnswer { records: records.collect(), chain: at.chain })
+        })
+        .await
     }
 }
 

@@ -12,13 +12,15 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
+    rt::Executor,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use rustls_pki_types::ServerName;
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 use tokio::{
     net::TcpStream,
@@ -52,6 +54,31 @@ struct Seen {
     observer: Option<Observer>,
     tls_version: Option<String>,
     chain: Option<ChainJudgement>,
+}
+
+/// The tasks of one attempt; all of them end when this goes.
+#[derive(Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl Tasks {
+    fn spawner(&self) -> Spawner {
+        Spawner(Arc::downgrade(&self.0))
+    }
+}
+
+/// Starts tasks of an attempt, and none once it is over. Tasks may hold it: it keeps nothing alive.
+#[derive(Clone)]
+struct Spawner(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.spawn(async {
+                let _ = task.await;
+            });
+        }
+    }
 }
 
 impl Fetcher {
@@ -113,12 +140,12 @@ impl Fetcher {
             return Outcome::NotAsked;
         }
         seen.stage = Stage::Head;
-        // The connection lives in a task of its own, which ends with this set.
-        let mut connection = JoinSet::new();
+        // The connection lives in tasks of its own, which end with these.
+        let tasks = Tasks::default();
         let answer = if h2 {
-            self.ask_http2(host, stream, &mut connection).await
+            self.ask_http2(host, stream, &tasks).await
         } else {
-            self.ask_http1(host, stream, &mut connection).await
+            self.ask_http1(host, stream, &tasks).await
         };
         let version = if h2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
         match answer {
@@ -131,12 +158,12 @@ impl Fetcher {
         &self,
         host: &PolicyHost,
         stream: TlsStream<TcpStream>,
-        connection: &mut JoinSet<Result<(), hyper::Error>>,
+        tasks: &Tasks,
     ) -> Result<Response<Incoming>, hyper::Error> {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_MAX).max_headers(FIELDS_MAX);
         let (mut sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
-        connection.spawn(driver);
+        tasks.spawner().execute(driver);
         let mut request = self.request(PATH.to_owned());
         let host = HeaderValue::from_str(host.as_str()).expect("a policy host is made of letters and digits");
         request.headers_mut().insert(header::HOST, host);
@@ -147,12 +174,12 @@ impl Fetcher {
         &self,
         host: &PolicyHost,
         stream: TlsStream<TcpStream>,
-        connection: &mut JoinSet<Result<(), hyper::Error>>,
+        tasks: &Tasks,
     ) -> Result<Response<Incoming>, hyper::Error> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(tasks.spawner());
         builder.max_header_list_size(HEAD_MAX as u32).max_frame_size(16 * 1024);
         let (mut sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
-        connection.spawn(driver);
+        tasks.spawner().execute(driver);
         sender.send_request(self.request(format!("https://{}{PATH}", host.as_str()))).await
     }
 

@@ -19,6 +19,7 @@ use std::{convert::Infallible, net::Ipv4Addr, sync::Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -37,6 +38,9 @@ enum Answer {
     EndlessHeaders,
     /// Speaks HTTP/2 and sends the policy.
     Http2,
+    /// Speaks HTTP/2, sends PING after PING and reads nothing. Time flies once it is stuck, and it tells
+    /// when the connection has ended.
+    Pings(Arc<Notify>),
 }
 
 /// The server name and the head of each request.
@@ -57,7 +61,7 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(chain, leaf.key())
             .unwrap();
-        if matches!(answer, Answer::Http2) {
+        if matches!(answer, Answer::Http2 | Answer::Pings(_)) {
             config.alpn_protocols = vec![b"h2".to_vec()];
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -113,6 +117,23 @@ async fn serve(mut stream: TlsStream<TcpStream>, answer: Answer, asked: &Asked) 
         let _ = http.serve_connection(TokioIo::new(stream), service).await;
         return Ok(());
     }
+    if let Answer::Pings(ended) = &answer {
+        // SETTINGS, then PING (RFC 9113 §6.5, §6.7), both empty of meaning.
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let mut sent = stream.write_all(&settings).await;
+        for round in 0.. {
+            if sent.is_err() {
+                break;
+            }
+            if round == 100 {
+                tokio::time::pause();
+            }
+            sent = stream.write_all(&ping.repeat(100)).await;
+        }
+        ended.notify_one();
+        return Ok(());
+    }
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let Ok(octet) = stream.read_u8().await else { return Ok(()) };
@@ -136,7 +157,7 @@ async fn serve(mut stream: TlsStream<TcpStream>, answer: Answer, asked: &Asked) 
                 stream.flush().await?;
             }
         }
-        Answer::Http2 => {}
+        Answer::Http2 | Answer::Pings(_) => {}
     }
     let _ = stream.read_u8().await;
     Ok(())
@@ -256,6 +277,17 @@ async fn whoever_drips_is_left_when_the_time_is_up() {
 async fn whoever_never_ends_the_head_is_left_when_the_time_is_up() {
     let in_head = fetch(Answer::Stall(b"HTTP/1.1 200 OK\r\n".into()), |_| {}).await;
     assert_eq!(in_head.outcome, Outcome::Timeout(Stage::Head));
+}
+
+#[tokio::test]
+async fn the_connection_of_whoever_only_pings_ends_with_the_fetch() {
+    let ended = Arc::new(Notify::new());
+    let root = Authority::root("Meadow Root");
+    let leaf = root.leaf(&[NAME], -DAY, 89 * DAY);
+    let server = Server::new(vec![leaf.der.clone()], &leaf, Answer::Pings(ended.clone())).await;
+    let fetch = server.fetch(&root, Offer::Http2, |_| {}).await;
+    assert_eq!(fetch.outcome, Outcome::Timeout(Stage::Head));
+    ended.notified().await;
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ pub(super) fn host(name: &str, preference: u16, probes: Vec<Probe>) -> HostSeen 
         preference,
         addresses: Ok(addresses(&at.iter().map(String::as_str).collect::<Vec<_>>())),
         refused: vec![],
-        probes,
+        probes: probes.into_iter().map(Into::into).collect(),
         tlsa: Some(Ok(Answer { secure: true, ..Answer::default() })),
         has_report_record: None,
     }
@@ -207,7 +207,7 @@ pub(super) fn blocked() -> Observations {
         for probe in &mut host.probes {
             let address = probe.address.to_string();
             let why = if probe.address.is_ipv6() { Why::NoRouteHere } else { Why::ConnectTimeout };
-            *probe = ended(&address, why);
+            *probe = ended(&address, why).into();
         }
     }
     seen

@@ -242,6 +242,15 @@ async fn more_questions_than_permits_wait_in_line() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_leads_on_and_on_ends_as_a_whole() {
+    let one = Settings { lookups_at_once: 1, ..settings("127.0.0.1:9".parse().unwrap()) };
+    let lookup = HickoryLookup::new(&one).unwrap();
+    let ended = lookup.in_time(std::future::pending::<Result<(), Unanswered>>()).await;
+    assert_eq!(ended.unwrap_err().kind, UnansweredKind::Failed);
+    assert_eq!(lookup.permits.available_permits(), 1);
+}
+
 async fn addresses(lookup: &HickoryLookup, text: &str) -> Result<Addresses, Unanswered> {
     lookup.addresses(&DnsName::new(text)).await
 }
