@@ -84,6 +84,7 @@ impl Looker<'_> {
             PolicySeen::Unknown(why) => (format!("not seen: {why}"), Verdict::Unknown),
         };
         let mut text = format!("{}: policy {shown}\n", host.domain());
+        let mut before: Vec<(&str, Seen)> = Vec::new();
         for record in records {
             let (seen, at) = compare(record, records, &self.looked(record).await);
             let (shown, verdict) = match &seen {
@@ -95,13 +96,14 @@ impl Looker<'_> {
             worst = worst.max(verdict);
             text.push_str(&format!("  {record}\n    seen         {shown}\n    where        {at}.\n"));
             if seen != Seen::AsExpected {
-                let safety = match safe_to_publish(record, &policy, self.internal) {
+                let safety = match safe_to_publish(record, target(record, &before), &policy, self.internal) {
                     Safety::Safe => "yes".to_owned(),
                     Safety::NotYet(why) => format!("not yet: {why}"),
                     Safety::Unknown(why) => format!("not known: {why}"),
                 };
                 text.push_str(&format!("    publish now  {safety}\n"));
             }
+            before.push((&record.name, seen));
         }
         (text, worst)
     }
@@ -135,4 +137,10 @@ impl Looker<'_> {
         }
         policy_seen(&fetches, body)
     }
+}
+
+/// What stands where the CNAME record `record` leads; records stand behind those they lead to.
+fn target<'a>(record: &PublishedRecord, before: &'a [(&str, Seen)]) -> Option<&'a Seen> {
+    let RecordData::Cname(target) = &record.data else { return None };
+    before.iter().find(|(name, _)| name == target).map(|(_, seen)| seen)
 }
