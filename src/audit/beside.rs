@@ -5,6 +5,7 @@ use crate::{
     dns::{MxAnswer, Unanswered, UnansweredKind, caa},
     policy::{
         RecordOutcome, TxtSeen,
+        misprint::{Misprint, RecordKind, look_at},
         report_record::{ReportDefect, ReportOutcome, judge_report_records},
     },
     policy_fetch::Outcome,
@@ -86,9 +87,11 @@ fn of_host(reading: &Reading<'_>, host: &HostSeen, mx_secure: bool, lines: &mut 
 pub(super) fn tlsrpt(reading: &Reading<'_>) -> TopicReport {
     let mut topic = Topic::Tlsrpt.begin();
     let name = format!("_smtp._tls.{}", reading.seen.domain);
+    let mut misprint = None;
     let seen = match &reading.seen.report_record {
         Ok(answer) => {
             for strings in &answer.data.records {
+                misprint = misprint.or_else(|| meant_for_reports(&strings.concat()));
                 let text = String::from_utf8_lossy(&strings.concat()).into_owned();
                 topic.saw(format!("{name}: \"{}\"", shown(&text, SHOWN_MAX)));
             }
@@ -106,11 +109,14 @@ pub(super) fn tlsrpt(reading: &Reading<'_>) -> TopicReport {
     match judged.outcome {
         ReportOutcome::Asked(_) => {}
         ReportOutcome::Undetermined => topic.found(reading.finding(Code::TlsrptLookupFailed)),
-        // Without MTA-STS there is little to report about.
-        ReportOutcome::NoReports(ReportDefect::NoRecord) if !reading.present => {}
-        ReportOutcome::NoReports(ReportDefect::NoRecord) => {
-            topic.found(reading.finding(Code::TlsrptMissing));
-        }
+        ReportOutcome::NoReports(ReportDefect::NoRecord) => match misprint {
+            Some(misprint) => {
+                topic.found(reading.finding_about(Code::TlsrptMalformed, misprint.code()));
+            }
+            // Without MTA-STS there is little to report about.
+            None if !reading.present => {}
+            None => topic.found(reading.finding(Code::TlsrptMissing)),
+        },
         ReportOutcome::NoReports(ReportDefect::MultipleRecords) => {
             topic.found(reading.finding(Code::TlsrptMultiple));
         }
@@ -121,6 +127,12 @@ pub(super) fn tlsrpt(reading: &Reading<'_>) -> TopicReport {
     let remarks = judged.remarks.iter();
     topic.found_all(remarks.map(|remark| reading.finding_about(Code::TlsrptUnwise, remark.code())));
     topic
+}
+
+/// The first slip in a text that was to be a report record but does not begin as one.
+fn meant_for_reports(text: &[u8]) -> Option<Misprint> {
+    let likeness = look_at(text);
+    likeness.misprints.first().copied().filter(|_| likeness.kind == Some(RecordKind::Report))
 }
 
 /// CAA and DNSSEC (RFC 8659, RFC 4035; ).
@@ -142,7 +154,11 @@ pub(super) fn dns(reading: &Reading<'_>) -> TopicReport {
         Err((name, unanswered)) => {
             topic.saw(format!("{name}: no answer for CAA ({})", shown(&unanswered.reason, SHOWN_MAX)));
             if reading.present && unanswered.kind != UnansweredKind::Bogus {
-                topic.found(reading.finding(Code::CaaLookupFailed).with_evidence(&unanswered.reason));
+                topic.found(
+                    reading
+                        .finding_about(Code::CaaLookupFailed, name.as_str())
+                        .with_evidence(&unanswered.reason),
+                );
             }
         }
     }

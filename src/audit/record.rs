@@ -66,7 +66,9 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
                 topic.found(reading.finding(Code::StsRecordWildcard));
             }
             if reading.record.audit() != Audit::Error {
-                for (sender, how) in read_record(&answer.data.records) {
+                // What other records beside it do to senders is told by a finding of its own.
+                let alone = answer.data.records.iter().filter(|strings| is_candidate(strings));
+                for (sender, how) in read_record(&alone.cloned().collect::<Vec<_>>()) {
                     let otherwise = match how {
                         RecordReading::None => "finds no record".to_owned(),
                         RecordReading::Id(id) if id != record.id.as_str() => format!("reads the id {id}"),
@@ -83,6 +85,11 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
     let remarks = reading.record.remarks.iter().filter_map(|remark| of_remark(reading, *remark));
     topic.found_all(remarks.map(|finding| finding.with_evidence(&evidence)));
     topic
+}
+
+/// Whether this TXT record begins as an STS record does.
+fn is_candidate(strings: &[Vec<u8>]) -> bool {
+    strings.concat().starts_with(b"v=STSv1")
 }
 
 /// The one finding for why there is no usable record.

@@ -141,6 +141,27 @@ fn a_mistake_with_the_record_is_explained_and_told_once() {
 }
 
 #[test]
+fn another_text_beside_the_record_is_one_matter() {
+    let beside = Observations { record: Ok(txt(&["v=STSv1; id=1;", "v=spf1 -all"])), ..good() };
+    check(&beside, &[("STS_RECORD_UNRELATED_TXT", "")]);
+}
+
+#[test]
+fn a_report_record_that_is_there_is_not_told_as_missing() {
+    let with = |text: &str| Observations { report_record: Ok(txt(&[text])), ..good() };
+    let slip = [("TLSRPT_MALFORMED", "MISSING_SEMICOLON")];
+    check(&with("v=TLSRPTv1 rua=mailto:tls@example.com"), &slip);
+    check(&with("v=spf1 -all"), &[("TLSRPT_MISSING", "")]);
+}
+
+#[test]
+fn silence_about_caa_names_who_was_silent() {
+    let silent = (crate::dns::DnsName::new("above.example"), Unanswered::failed("SERVFAIL"));
+    let seen = Observations { caa: Err(silent), ..good() };
+    check(&seen, &[("CAA_LOOKUP_FAILED", "above.example")]);
+}
+
+#[test]
 fn a_policy_that_is_none_has_no_coverage_and_no_senders_to_judge() {
     let body = "version: STSv1\nmode: enforce\nmx mx1.example.com\nmax_age: 604800\n";
     let fetches = ["198.20.0.1", "2a00::1"].map(|address| fetch(address, Offer::Http1WithoutAlpn, body));

@@ -3,7 +3,7 @@
 use super::{
     CONFIG, DONE, FAILED, USAGE,
     looking::{ADDRESSES_MAX, LookingArgs},
-    quickstart::write_new,
+    quickstart::{not_written, write_new},
     small_runtime,
 };
 use crate::{
@@ -76,10 +76,7 @@ fn import(args: &ImportArgs) -> Result<(), u8> {
     match &args.output {
         None => print!("{text}"),
         Some(path) => {
-            write_new(path, &text).map_err(|error| {
-                eprintln!("mta-stsd: {}: {error}", path.display());
-                FAILED
-            })?;
+            write_new(path, &text).map_err(|error| not_written(path, &error))?;
             eprintln!("mta-stsd: wrote {}", path.display());
         }
     }

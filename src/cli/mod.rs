@@ -192,6 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn how_to_look_is_refused_where_nothing_is_looked_at() {
+        let parse =
+            |rest: &[&str]| Cli::try_parse_from([&["mta-stsd", "records", "a.example"], rest].concat());
+        for how in [&["--resolver", "192.0.2.53"][..], &["--ca", "roots.pem"], &["--allow-private"]] {
+            assert!(parse(how).is_err(), "{how:?}");
+            assert!(parse(&[how, &["--verify"]].concat()).is_ok(), "{how:?}");
+        }
+        assert!(parse(&[]).is_ok());
+    }
+
+    #[test]
+    fn the_readme_names_every_exit_code() {
+        let readme = include_str!("../../README.md");
+        for code in [USAGE, UNAVAILABLE, FAILED, CONFIG] {
+            assert!(readme.contains(&format!("\n| {code} | ")), "{code}");
+        }
+    }
+
+    #[test]
     fn a_policy_host_is_taken_for_its_domain() {
         for text in ["meadow.example", "mta-sts.meadow.example", "MTA-STS.Meadow.example."] {
             assert_eq!(policy_host(text).unwrap().as_str(), "mta-sts.meadow.example", "{text}");

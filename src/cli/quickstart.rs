@@ -5,9 +5,8 @@ use super::{
 };
 use crate::{
     audit::providers::{recognise, recommended},
-    config::{FirstAuthority, MainFileText, TenantText},
+    config::{FirstAuthority, MainFileText, TenantText, is_contact},
     dns::{Lookup, MxAnswer, MxRecord},
-    logging::chain,
     name::{DomainName, PolicyHost},
     policy::{MaxAge, Mode, MxPattern, Policy},
     publishing::{Format, PublishedRecord},
@@ -31,13 +30,21 @@ pub(super) struct QuickstartArgs {
     #[arg(long)]
     agree_to_lets_encrypt: bool,
     /// Mail address that Let's Encrypt may write to
-    #[arg(long, value_name = "ADDRESS", requires = "agree_to_lets_encrypt")]
+    #[arg(long, value_name = "ADDRESS", requires = "agree_to_lets_encrypt", value_parser = contact)]
     contact: Option<String>,
     #[command(flatten)]
     looking: LookingArgs,
     /// Mail domains, as in example.com
     #[arg(value_name = "DOMAIN", required = true)]
     domains: Vec<String>,
+}
+
+fn contact(text: &str) -> Result<String, String> {
+    let address = text.strip_prefix("mailto:").unwrap_or(text);
+    match is_contact(address) {
+        true => Ok(address.to_owned()),
+        false => Err("write one mail address, as in postmaster@example.com".to_owned()),
+    }
 }
 
 pub(super) fn run(args: &QuickstartArgs) -> u8 {
@@ -72,8 +79,7 @@ fn write_and_tell(args: &QuickstartArgs) -> Result<(), u8> {
         false => FirstAuthority::Internal,
     };
     let text = MainFileText { authority, cname, tenants }.to_string();
-    write_new(&args.output, &text)
-        .map_err(|error| refused(&args.output.display().to_string(), &chain(&error).to_string(), FAILED))?;
+    write_new(&args.output, &text).map_err(|error| not_written(&args.output, &error))?;
     tell(args, &hosts)
 }
 
@@ -161,6 +167,20 @@ pub(super) fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Prints why the file was not written, with what to do, and returns the exit code.
+pub(super) fn not_written(path: &Path, error: &io::Error) -> u8 {
+    eprintln!("mta-stsd: {}: {}", path.display(), why_not_written(error));
+    FAILED
+}
+
+fn why_not_written(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => "exists: name a new file with --output".to_owned(),
+        io::ErrorKind::NotFound => "its folder does not exist: make it first".to_owned(),
+        _ => format!("{error}: name a file with --output that you may write"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +211,20 @@ mod tests {
             for host in hosts {
                 assert!(hosted.policy.policy().allowing(host).is_some(), "{host}");
             }
-            assert!(write_new(&path, "").is_err(), "a file that is there stays");
+            let stays = write_new(&path, "").unwrap_err();
+            assert_eq!(why_not_written(&stays), "exists: name a new file with --output");
+            let nowhere = write_new(&folder.path().join("none").join("file"), "").unwrap_err();
+            assert!(why_not_written(&nowhere).contains("make it first"), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_one_address_that_the_configuration_takes() {
+        for good in ["post@a.example", "mailto:post@a.example"] {
+            assert_eq!(contact(good).as_deref(), Ok("post@a.example"));
+        }
+        for bad in ["post", "@a.example", "post@", "a@a.example,b@a.example", "a b@a.example", ""] {
+            assert!(contact(bad).is_err(), "{bad:?}");
         }
     }
 }

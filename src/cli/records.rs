@@ -17,6 +17,11 @@ use clap::{
 };
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("resolver", |arg| arg.requires("verify")),
+    mut_arg("ca", |arg| arg.requires("verify")),
+    mut_arg("allow_private", |arg| arg.requires("verify"))
+)]
 pub(super) struct RecordsArgs {
     #[command(flatten)]
     config: ConfigArg,

@@ -30,6 +30,7 @@ pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 pub use proposed::{FirstAuthority, MainFileText, TenantText};
+pub use server::is_contact;
 
 use crate::{
     name::{DomainName, PolicyHost},

@@ -2,6 +2,8 @@
 
 mod authorities;
 
+pub use authorities::is_contact;
+
 use super::{
     Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish,
     Server, Store, alerts,

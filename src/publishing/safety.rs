@@ -3,7 +3,7 @@
 //! A TXT record without a policy behind it makes senders remember a failure. So it waits until the
 //! policy host was asked from outside, as a sender asks, and gave the policy that is served.
 
-use super::{Holder, PublishedRecord, RecordData, Role};
+use super::{PublishedRecord, RecordData, Role, Seen};
 use crate::{
     certificate::presented::escaped,
     policy_fetch::{Answered, Fetch, Outcome},
@@ -101,19 +101,43 @@ pub enum Safety {
 }
 
 /// Whether `record` may be published now, in the order of D-05: what leads to us and what binds
-/// certificates to us at any time, a CNAME to an indicator record of ours as well, because we leave its
-/// target empty; TXT records once the policy is served to the world. With the internal authority
-/// (`internal`) that is never.
-pub fn safe_to_publish(record: &PublishedRecord, policy: &PolicySeen, internal: bool) -> Safety {
-    match (record.role, record.holder, &record.data) {
-        (Role::PolicyHost | Role::Authorization, _, _) => return Safety::Safe,
-        (Role::Indicator, Holder::Customer, RecordData::Cname(_)) => return Safety::Safe,
-        (Role::Indicator | Role::Reports, _, _) => {}
+/// certificates to us at any time; TXT records once the policy is served to the world. A CNAME to an
+/// indicator record makes that one seen, in the place of what stands there now, so it is safe when that
+/// one is and is there: `target` is what stands in its place. With the internal authority (`internal`)
+/// no indicator record ever is.
+pub fn safe_to_publish(
+    record: &PublishedRecord,
+    target: Option<&Seen>,
+    policy: &PolicySeen,
+    internal: bool,
+) -> Safety {
+    if matches!(record.role, Role::PolicyHost | Role::Authorization) {
+        return Safety::Safe;
     }
-    if internal {
+    if internal && record.role == Role::Indicator {
         let why = "no sender trusts the root of the internal authority; set acme.directory first";
         return Safety::NotYet(why.to_owned());
     }
+    match (policy_safety(policy), &record.data) {
+        (Safety::Safe, RecordData::Cname(at)) => target_safety(at, target),
+        (safety, _) => safety,
+    }
+}
+
+fn target_safety(at: &str, target: Option<&Seen>) -> Safety {
+    match target {
+        Some(Seen::AsExpected) => Safety::Safe,
+        Some(Seen::Different(_)) => Safety::NotYet(format!("another record stands at {at}. where it leads")),
+        Some(Seen::Absent) | None => {
+            Safety::NotYet(format!("there is no record yet at {at}. where it leads"))
+        }
+        Some(Seen::Unknown(why)) => {
+            Safety::Unknown(format!("what stands at {at}. where it leads was not seen ({why})"))
+        }
+    }
+}
+
+fn policy_safety(policy: &PolicySeen) -> Safety {
     match policy {
         PolicySeen::Served => Safety::Safe,
         PolicySeen::Other(why) | PolicySeen::NotServed(why) => {
@@ -134,6 +158,7 @@ mod tests {
             presented::{ChainJudgement, NameMatch, Trust},
         },
         policy_fetch::{HttpVersion, Offer},
+        publishing::Holder,
     };
     use std::time::Duration;
 
@@ -220,9 +245,8 @@ mod tests {
         };
         let (text, cname) = (RecordData::Txt(String::new()), RecordData::Cname("b.example".into()));
         let early = [
-            record(Role::PolicyHost, Holder::Customer, cname.clone()),
+            record(Role::PolicyHost, Holder::Customer, cname),
             record(Role::Authorization, Holder::Provider, RecordData::CaaIssue(String::new())),
-            record(Role::Indicator, Holder::Customer, cname),
         ];
         let late = [
             record(Role::Indicator, Holder::Customer, text.clone()),
@@ -231,15 +255,44 @@ mod tests {
         ];
         let not_served = PolicySeen::NotServed(String::new());
         for record in &early {
-            assert_eq!(safe_to_publish(record, &not_served, true), Safety::Safe, "{record}");
+            assert_eq!(safe_to_publish(record, None, &not_served, true), Safety::Safe, "{record}");
         }
         for record in &late {
-            assert_eq!(safe_to_publish(record, &PolicySeen::Served, false), Safety::Safe);
-            let safety = |policy: &PolicySeen, internal| safe_to_publish(record, policy, internal);
-            assert!(matches!(safety(&PolicySeen::Served, true), Safety::NotYet(_)), "{record}");
+            let safety = |policy: &PolicySeen, internal| safe_to_publish(record, None, policy, internal);
+            assert_eq!(safety(&PolicySeen::Served, false), Safety::Safe);
+            // Reports are no matter of who trusts the policy host.
+            let waits = matches!(safety(&PolicySeen::Served, true), Safety::NotYet(_));
+            assert_eq!(waits, record.role == Role::Indicator, "{record}");
             assert!(matches!(safety(&not_served, false), Safety::NotYet(_)), "{record}");
             assert!(matches!(safety(&PolicySeen::Other(String::new()), false), Safety::NotYet(_)));
             assert!(matches!(safety(&PolicySeen::Unknown(String::new()), false), Safety::Unknown(_)));
         }
+    }
+
+    // D-06; a CNAME shows the world what it leads to, and hides what stood in its place.
+    #[test]
+    fn a_cname_is_as_safe_as_the_record_that_it_leads_to() {
+        let cname = PublishedRecord {
+            role: Role::Indicator,
+            holder: Holder::Customer,
+            zone: "a.example".into(),
+            name: "_mta-sts.a.example".into(),
+            ttl: 300,
+            data: RecordData::Cname("a.r.example".into()),
+        };
+        let safety = |target, policy, internal| safe_to_publish(&cname, target, &policy, internal);
+        let there = Some(&Seen::AsExpected);
+        assert_eq!(safety(there, PolicySeen::Served, false), Safety::Safe);
+        assert!(matches!(safety(there, PolicySeen::Served, true), Safety::NotYet(_)));
+        let not_served = PolicySeen::NotServed(String::new());
+        assert!(matches!(safety(there, not_served, false), Safety::NotYet(_)));
+        let unknown = PolicySeen::Unknown(String::new());
+        assert!(matches!(safety(there, unknown, false), Safety::Unknown(_)));
+        let other = Seen::Different(vec![]);
+        for target in [None, Some(&Seen::Absent), Some(&other)] {
+            assert!(matches!(safety(target, PolicySeen::Served, false), Safety::NotYet(_)), "{target:?}");
+        }
+        let silent = Seen::Unknown(String::new());
+        assert!(matches!(safety(Some(&silent), PolicySeen::Served, false), Safety::Unknown(_)));
     }
 }

@@ -101,11 +101,13 @@ fn compare_text(record: &PublishedRecord, found: &TxtAnswer) -> Seen {
         RecordData::Cname(target) => match found.chain.first() {
             Some(first) if first.as_str() == target => Seen::AsExpected,
             Some(other) => Seen::Different(vec![format!("CNAME {other}.")]),
-            None => of(candidates.map(shown).collect()),
+            // Nothing may stand beside a CNAME record (RFC 1034 §3.6.2).
+            None => of(texts.iter().map(shown).collect()),
         },
-        RecordData::Txt(expected) => match candidates.collect::<Vec<_>>().as_slice() {
-            [one] if one.as_slice() == expected.as_bytes() => Seen::AsExpected,
-            several => of(several.iter().copied().map(shown).collect()),
+        RecordData::Txt(expected) => match (candidates.collect::<Vec<_>>().as_slice(), found.chain.first()) {
+            ([one], _) if one.as_slice() == expected.as_bytes() => Seen::AsExpected,
+            (_, Some(target)) => Seen::Different(vec![format!("CNAME {target}.")]),
+            (several, None) => of(several.iter().copied().map(shown).collect()),
         },
         _ => of(candidates.map(shown).collect()),
     }
@@ -202,6 +204,17 @@ mod tests {
         let led = record(Role::Indicator, "_mta-sts.a.example", RecordData::Cname("a.r.example".into()));
         assert_eq!(compare(&led, &[], &text(&[], &["a.r.example"])).0, Seen::AsExpected);
         assert_eq!(compare(&led, &[], &text(&[], &[])).0, Seen::Absent);
+    }
+
+    #[test]
+    fn neither_text_nor_another_cname_can_stay_where_a_cname_stands() {
+        let led = record(Role::Indicator, "_mta-sts.a.example", RecordData::Cname("a.r.example".into()));
+        assert_eq!(compare(&led, &[], &text(&["other"], &[])).0, different(&["TXT \"other\""]));
+        let ours = record(Role::Indicator, "_mta-sts.a.example", RecordData::Txt("v=STSv1; id=1;".into()));
+        let through = |records: &[&str]| compare(&ours, &[], &text(records, &["x.example"])).0;
+        assert_eq!(through(&[]), different(&["CNAME x.example."]));
+        assert_eq!(through(&["v=STSv1; id=2;"]), different(&["CNAME x.example."]));
+        assert_eq!(through(&["v=STSv1; id=1;"]), Seen::AsExpected);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) mod tlsrpt {
     super::super::rows! { Tlsrpt;
         TlsrptMissing, warn warn info, "RFC 8460 §3",
             title "Nobody receives reports about TLS failures",
-            cause "No TXT record at _smtp._tls begins with \"v=TLSRPTv1;\".",
+            cause "No TXT record at _smtp._tls begins with \"v=TLSRPTv1;\", or looks as if it should.",
             effect "None for mail; failures at senders stay unknown, and mode testing has no purpose.",
             remedy "Publish \"v=TLSRPTv1; rua=mailto:…\" as a TXT record at _smtp._tls.{domain}.";
         TlsrptMultiple, warn warn warn, "RFC 8460 §3",
@@ -43,7 +43,7 @@ pub(super) mod tlsrpt {
             remedy "Leave one report record at _smtp._tls.{domain} and remove the others.";
         TlsrptMalformed, warn warn warn, "RFC 8460 §3",
             title "The report record is malformed",
-            cause "A field of the record breaks the grammar; the subject is the code of the defect.",
+            cause "The beginning or a field of the record breaks the grammar; the subject is the code of the defect.",
             effect "Senders take that as none and send no reports.",
             remedy "Rewrite the TXT record at _smtp._tls.{domain} as \"v=TLSRPTv1; rua=mailto:…\" (now: {subject}).";
         TlsrptUnwise, info info info, "RFC 8460 §3",
@@ -74,9 +74,9 @@ pub(super) mod dns {
             remedy "Add a CAA record for the authority of mta-sts.{domain} at {subject}.";
         CaaLookupFailed, unknown unknown unknown, "RFC 8659 §3",
             title "DNS did not answer for CAA records",
-            cause "The CAA lookup for the mta-sts name timed out or failed.",
+            cause "The CAA lookup for the subject, the mta-sts name or one above it, timed out or failed.",
             effect "Nothing is known; authorities that meet the same silence issue no certificate.",
-            remedy "Check the name servers of {domain}: a question for CAA records must be answered.";
+            remedy "Let the name servers of {subject} answer questions for CAA records: certificates for mta-sts.{domain} need it.";
         DnssecBogus, error error error, "RFC 4035 §5.5",
             title "DNSSEC signatures do not hold",
             cause "A validating resolver withholds the answer because its signatures are wrong or have ended.",

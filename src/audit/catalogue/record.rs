@@ -88,7 +88,7 @@ super::rows! { Record;
         remedy "Set the time to live of the TXT record at _mta-sts.{domain} to an hour or less.";
     StsRecordIncompatible, warn warn info, "RFC 8461 §3.1",
         title "A deployed sender reads the STS record otherwise",
-        cause "The record is good by the RFC, but this sender's reader differs from it.",
+        cause "The record is good by the RFC, but this sender's reader differs from it, other records aside.",
         effect "Mail from this sender is not protected as the policy says.",
         remedy "Write the TXT record at _mta-sts.{domain} as \"v=STSv1; id=…;\", so that {subject} reads it, too.";
 }

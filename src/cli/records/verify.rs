@@ -84,6 +84,7 @@ impl Looker<'_> {
             PolicySeen::Unknown(why) => (format!("not seen: {why}"), Verdict::Unknown),
         };
         let mut text = format!("{}: policy {shown}\n", host.domain());
+        let mut before: Vec<(&str, Seen)> = Vec::new();
         for record in records {
             let (seen, at) = compare(record, records, &self.looked(record).await);
             let (shown, verdict) = match &seen {
@@ -95,13 +96,10 @@ impl Looker<'_> {
             worst = worst.max(verdict);
             text.push_str(&format!("  {record}\n    seen         {shown}\n    where        {at}.\n"));
             if seen != Seen::AsExpected {
-                let safety = match safe_to_publish(record, &policy, self.internal) {
-                    Safety::Safe => "yes".to_owned(),
-                    Safety::NotYet(why) => format!("not yet: {why}"),
-                    Safety::Unknown(why) => format!("not known: {why}"),
-                };
-                text.push_str(&format!("    publish now  {safety}\n"));
+                let safety = safe_to_publish(record, target(record, &before), &policy, self.internal);
+                text.push_str(&format!("    publish now  {}\n", advice(record, &seen, safety)));
             }
+            before.push((&record.name, seen));
         }
         (text, worst)
     }
@@ -134,5 +132,58 @@ impl Looker<'_> {
             }
         }
         policy_seen(&fetches, body)
+    }
+}
+
+/// What stands where the CNAME record `record` leads; records stand behind those they lead to.
+fn target<'a>(record: &PublishedRecord, before: &'a [(&str, Seen)]) -> Option<&'a Seen> {
+    let RecordData::Cname(target) = &record.data else { return None };
+    before.iter().find(|(name, _)| name == target).map(|(_, seen)| seen)
+}
+
+/// Whether to publish `record` where `seen` stands, which is not the record.
+fn advice(record: &PublishedRecord, seen: &Seen, safety: Safety) -> String {
+    match (safety, seen) {
+        (Safety::NotYet(why), _) => format!("not yet: {why}"),
+        (Safety::Unknown(why), _) => format!("not known: {why}"),
+        (Safety::Safe, Seen::Unknown(_)) => "not known: DNS gave no answer for this name".to_owned(),
+        // Authorities may stand beside each other (RFC 8659 §4.2).
+        (Safety::Safe, Seen::Different(others)) if !matches!(record.data, RecordData::CaaIssue(_)) => {
+            format!("replace {}", others.join(" and "))
+        }
+        (Safety::Safe, _) => "yes".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publishing::Holder;
+
+    fn record(data: RecordData) -> PublishedRecord {
+        let (zone, name) = ("a.example".to_owned(), "mta-sts.a.example".to_owned());
+        PublishedRecord { role: Role::PolicyHost, holder: Holder::Customer, zone, name, ttl: 300, data }
+    }
+
+    // T-17.
+    #[test]
+    fn what_is_in_the_way_is_replaced_and_silence_is_no_yes() {
+        let cname = record(RecordData::Cname("sts.p.example".into()));
+        let other = Seen::Different(vec!["A 192.0.2.1".into(), "AAAA 2001:db8::1".into()]);
+        assert_eq!(advice(&cname, &other, Safety::Safe), "replace A 192.0.2.1 and AAAA 2001:db8::1");
+        assert_eq!(advice(&cname, &other, Safety::NotYet("w".into())), "not yet: w");
+        assert_eq!(advice(&cname, &Seen::Absent, Safety::Safe), "yes");
+        let silent = advice(&cname, &Seen::Unknown("SERVFAIL".into()), Safety::Safe);
+        assert!(silent.starts_with("not known"), "{silent}");
+        let permit = record(RecordData::CaaIssue("ca.example".into()));
+        assert_eq!(advice(&permit, &other, Safety::Safe), "yes");
+    }
+
+    #[test]
+    fn the_target_of_a_cname_is_found_among_the_records_before_it() {
+        let before = [("x.example", Seen::Absent), ("sts.p.example", Seen::AsExpected)];
+        let leads = |to: &str| record(RecordData::Cname(to.to_owned()));
+        assert_eq!(target(&leads("sts.p.example"), &before), Some(&Seen::AsExpected));
+        assert_eq!(target(&leads("y.example"), &before), None);
     }
 }

@@ -124,10 +124,7 @@ impl Reader<'_, '_> {
     fn contact(&self, table: &mut Table<'_, '_>) -> Vec<String> {
         let mut contact = Vec::new();
         for text in table.texts("contact").map(|texts| texts.value).unwrap_or_default() {
-            let address = text.value.strip_prefix("mailto:").and_then(|address| address.split_once('@'));
-            let good = address.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-                && text.value.bytes().all(|b| b.is_ascii_graphic() && !b",?".contains(&b));
-            if good {
+            if text.value.strip_prefix("mailto:").is_some_and(is_contact) {
                 contact.push(text.value);
                 continue;
             }
@@ -168,4 +165,11 @@ impl Reader<'_, '_> {
         }
         good.then_some(text.value)
     }
+}
+
+/// Whether this is one mail address that an authority may write to, without `mailto:`.
+pub fn is_contact(address: &str) -> bool {
+    let parts = address.split_once('@');
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && address.bytes().all(|b| b.is_ascii_graphic() && !b",?".contains(&b))
 }
