@@ -3,16 +3,19 @@
 
 use crate::{
     dns::DnsName,
-    starttls::{Probe, Prober, pace::HOST_EVERY},
+    starttls::{Probe, Prober},
 };
 use jiff::Timestamp;
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 use tokio::sync::{Mutex as Line, OnceCell};
 
+/// The least time between two looks at one host at one address.
+const HOST_EVERY: Duration = Duration::from_secs(600);
 /// As many looks are kept; what comes beyond them is looked at and not kept.
 const KEPT_MAX: usize = 10_000;
 
@@ -85,7 +88,6 @@ mod tests {
     use std::{
         net::Ipv4Addr,
         sync::atomic::{AtomicUsize, Ordering},
-        time::Duration,
     };
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 

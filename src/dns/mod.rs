@@ -10,7 +10,6 @@ mod hickory;
 pub mod memory;
 mod question;
 mod two;
-mod wildcard;
 
 pub use answer::{
     Addresses, Agreed, Answer, CaaAnswer, CaaRecord, MxAnswer, MxHost, MxRecord, TlsaAnswer, TlsaRecord,
@@ -19,7 +18,6 @@ pub use answer::{
 pub use dns_name::DnsName;
 pub use hickory::{HickoryLookup, Unusable};
 pub use two::{TwoResolvers, agree};
-pub use wildcard::answers_anything;
 
 use crate::name::DomainName;
 use std::{net::SocketAddr, time::Duration};

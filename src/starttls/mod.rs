@@ -2,8 +2,8 @@
 //!
 //! A [`Prober`] connects, asks for STARTTLS (RFC 3207), looks at the certificate and leaves again. No
 //! mail is ever begun: the commands are EHLO, STARTTLS, EHLO and QUIT, and nothing else (S-15). What
-//! it saw is a [`Probe`]; whether that is good or bad for a domain is judged elsewhere. [`dane`] and
-//! [`pace`] are pure.
+//! it saw is a [`Probe`]; whether that is good or bad for a domain is judged elsewhere. [`dane`] is
+//! pure. Who looks how often is for the caller to decide.
 //!
 //! A host that says nothing, or "later", has not failed (S-02): [`Outcome`] has three values, and
 //! every value but success carries a [`Why`] with a stable word.
@@ -11,7 +11,6 @@
 pub mod dane;
 mod meter;
 mod old_tls;
-pub mod pace;
 mod prober;
 mod session;
 mod talk;
