@@ -1,6 +1,7 @@
 //! What a problem document (RFC 8555 §6.7) means for us: pure, and a table in its test.
 
 use super::authority::{IssueError, LimitScope};
+use crate::certificate::presented::escaped;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -149,19 +150,7 @@ impl<'a> Problem<'a> {
 /// A stranger's text fit for logs and terminals: everything but printable ASCII is escaped, and it is
 /// cut to 500 characters.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        let escaped: String = match character {
-            ' '..='~' => character.into(),
-            other => other.escape_unicode().collect(),
-        };
-        // An escape is kept whole or left out, so that the cut never makes up a character.
-        if shown.len() + escaped.len() > DETAIL_MAX {
-            break;
-        }
-        shown += &escaped;
-    }
-    shown
+    escaped(text, DETAIL_MAX)
 }
 
 #[cfg(test)]
