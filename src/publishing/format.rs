@@ -66,6 +66,25 @@ impl Format {
     }
 }
 
+/// `text` between double quotes, with a backslash before quotes and backslashes, and whatever is not
+/// printable ASCII as `escape` writes it.
+fn double_quoted(text: &str, escape: impl Fn(char) -> String) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                quoted.push('\\');
+                quoted.push(c);
+            }
+            ' '..='~' => quoted.push(c),
+            _ => quoted.push_str(&escape(c)),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// Records of one zone, by owner name and type; the order is that of the records.
 struct Zone<'a> {
     name: &'a str,

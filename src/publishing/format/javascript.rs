@@ -1,7 +1,7 @@
 //! JavaScript for dnscontrol: `D_EXTEND` adds to a domain that stands elsewhere in `dnsconfig.js`, and
 //! takes names below it too.
 
-use super::{owner, zones};
+use super::{double_quoted, owner, zones};
 use crate::publishing::{PublishedRecord, RecordData};
 
 pub(super) fn render(records: &[&PublishedRecord]) -> String {
@@ -37,20 +37,5 @@ fn call(label: &str, ttl: u32, data: &RecordData) -> String {
 
 /// A string of JavaScript (ECMA-262 §12.9.4).
 fn string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(c);
-            }
-            ' '..='~' => quoted.push(c),
-            _ => {
-                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| quoted.push_str(&format!("\\u{unit:04x}")))
-            }
-        }
-    }
-    quoted.push('"');
-    quoted
+    double_quoted(text, |c| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect())
 }

@@ -2,7 +2,7 @@
 //!
 //! octoDNS wants a semicolon in text written as `\;`.
 
-use super::{Set, owner, zones};
+use super::{Set, double_quoted, owner, zones};
 use crate::publishing::{PublishedRecord, RecordData};
 
 pub(super) fn render(records: &[&PublishedRecord]) -> String {
@@ -47,18 +47,5 @@ fn value(data: &RecordData) -> String {
 
 /// A double-quoted scalar (YAML 1.2 §7.3.1).
 fn string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(c);
-            }
-            ' '..='~' => quoted.push(c),
-            _ => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
-        }
-    }
-    quoted.push('"');
-    quoted
+    double_quoted(text, |c| format!("\\U{:08x}", u32::from(c)))
 }
