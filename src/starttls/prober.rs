@@ -28,7 +28,7 @@ const UNKNOWN_SNI: &str = "no-such-host.invalid";
 /// The most that is read of the answer to an old hello: alerts, and the beginning of a ServerHello.
 const OLD_ANSWER_MAX: u64 = 1024;
 
-/// Looks at MX hosts. Keeps nothing between looks; see [`super::pace`] for how often to look.
+/// Looks at MX hosts. Keeps nothing between looks; how often to look is for the caller to decide.
 #[derive(Clone)]
 pub struct Prober {
     settings: Settings,
