@@ -1,12 +1,13 @@
 //! The server's part of the main file: everything but tenants and policies.
 
 mod authorities;
+mod listen;
 
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish,
-    Server, Store, alerts,
+    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server,
+    Store, alerts,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -118,21 +119,6 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn listen(&self, table: Option<Table<'_, '_>>) -> Listen {
-        let everywhere = |port| vec![SocketAddr::from(([0u16; 8], port))];
-        let Some(mut table) = table else { return Listen { https: everywhere(443), http: everywhere(80) } };
-        let mut seen = Vec::new();
-        let https_span = table.span_of("https");
-        let https = self.addresses(&mut table, "https", None, &mut seen).unwrap_or_else(|| everywhere(443));
-        let http = self.addresses(&mut table, "http", None, &mut seen).unwrap_or_else(|| everywhere(80));
-        if https.is_empty() {
-            let remedy = "write at least one address, such as \"[::]:443\"";
-            self.reading.fault(https_span, "listen.https", "there is no HTTPS address to listen on", remedy);
-        }
-        table.finish();
-        Listen { https, http }
-    }
-
     /// Addresses with ports; where `default_port` is given, the port may be left out.
     fn addresses(
         &self,
