@@ -8,12 +8,11 @@ use crate::{
     },
     clock::Clock,
     config::Server,
-    dns::{DnsName, Lookup, Unanswered},
+    dns::{Lookup, Unanswered},
     name::PolicyHost,
     policy_fetch::{Fetcher, Offer},
     publishing::{
-        Looked, PolicySeen, PublishedRecord, RecordData, Role, Safety, Seen, compare, policy_seen,
-        safe_to_publish,
+        PolicySeen, PublishedRecord, RecordData, Safety, Seen, compare, look_up, policy_seen, safe_to_publish,
     },
     snapshot::Snapshot,
 };
@@ -86,7 +85,7 @@ impl Looker<'_> {
         let mut text = format!("{}: policy {shown}\n", host.domain());
         let mut before: Vec<(&str, Seen)> = Vec::new();
         for record in records {
-            let (seen, at) = compare(record, records, &self.looked(record).await);
+            let (seen, at) = compare(record, records, &look_up(self.lookup, record).await);
             let (shown, verdict) = match &seen {
                 Seen::AsExpected => ("as expected".to_owned(), Verdict::AsExpected),
                 Seen::Absent => ("nothing".to_owned(), Verdict::Different),
@@ -102,19 +101,6 @@ impl Looker<'_> {
             before.push((&record.name, seen));
         }
         (text, worst)
-    }
-
-    async fn looked(&self, record: &PublishedRecord) -> Looked {
-        let name = DnsName::new(&record.name);
-        match (record.role, &record.data) {
-            (_, RecordData::CaaIssue(_)) => Looked::Caa(self.lookup.caa(&name).await),
-            (Role::PolicyHost | Role::Authorization, _) => {
-                Looked::Addresses(self.lookup.addresses(&name).await)
-            }
-            (Role::Indicator | Role::Reports, _) => {
-                Looked::Txt(self.lookup.txt(&name).await.map(|answer| answer.data))
-            }
-        }
     }
 
     /// Fetches the policy from every address of its host, as both kinds of senders do.
@@ -158,7 +144,7 @@ fn advice(record: &PublishedRecord, seen: &Seen, safety: Safety) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publishing::Holder;
+    use crate::publishing::{Holder, Role};
 
     fn record(data: RecordData) -> PublishedRecord {
         let (zone, name) = ("a.example".to_owned(), "mta-sts.a.example".to_owned());
