@@ -17,7 +17,10 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Health, Sources, page::{PageParts, PageServer}},
+    admin::{
+        Desk, Health, Sources,
+        page::{PageParts, PageServer},
+    },
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,

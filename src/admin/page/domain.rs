@@ -4,7 +4,7 @@ use super::{
     Page, answer,
     gate::Caller,
     look::Look,
-    shown::{Frame, Moment},
+    shown::{Frame, Moment, Piece, pieces},
 };
 use crate::{
     admin::{
@@ -120,7 +120,7 @@ struct FindingShown {
     subject: String,
     evidence: String,
     effect: &'static str,
-    remedy: String,
+    remedy: Vec<Piece>,
     rfc: &'static str,
     since: Moment,
     raised: bool,
@@ -353,7 +353,7 @@ fn findings(checked: &DomainStatus, domain: &DomainName, now: Timestamp) -> Vec<
             subject: finding.subject.to_string(),
             evidence: finding.evidence.to_string(),
             effect: entry.effect,
-            remedy: finding.remedy(domain),
+            remedy: pieces(&finding.remedy(domain)),
             rfc: entry.rfc,
             since: Moment::new(known.since, now),
             raised: known.raised,

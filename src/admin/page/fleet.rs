@@ -56,7 +56,6 @@ struct Attention {
 
 /// The queue and the budgets, as shown.
 struct Planned {
-    told: String,
     waiting: String,
     queue: String,
     renewals: String,
@@ -210,7 +209,6 @@ fn planned(plan: &Arc<Plan>, now: Timestamp) -> Planned {
             .map(|until| (Moment::new(until, now), one.pause_detail.clone().unwrap_or_default())),
     });
     Planned {
-        told: plan.told.clone(),
         waiting: grouped(plan.first_waiting),
         queue: match plan.queue_seconds {
             0 => "no time".to_owned(),

@@ -139,6 +139,10 @@ async fn pass(page: &Page, ends: Ends, mut request: Request, next: Next) -> Resp
         let why = "This was sent by a page that is not ours.";
         return answer::refusal(StatusCode::FORBIDDEN, "Refused", why);
     }
+    if !gate.has_token() && host::is_forwarded(request.headers()) {
+        let why = "A proxy sends this for somebody else, who would need a token: set admin.token_file.";
+        return answer::refusal(StatusCode::FORBIDDEN, "Refused", why);
+    }
     // A proxy that has a name for us speaks TLS to browsers, or should.
     let secure = ends.tls || !host::is_loopback(&asked);
     let caller = match caller(page, ends.peer, secure, request.headers()).await {

@@ -49,6 +49,12 @@ pub(super) fn is_loopback(host: &str) -> bool {
     host == LOCALHOST || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a proxy says that it sends this for somebody else, as most do.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let told = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    told.into_iter().any(|name| headers.contains_key(name))
+}
+
 /// Whether a request that changes something was sent by our own page, as far as it says. Browsers say
 /// where a request comes from; what is no browser says nothing and has nobody's cookies.
 pub(super) fn is_our_own(headers: &HeaderMap) -> bool {

@@ -56,12 +56,25 @@ impl Moment {
 pub(super) fn far(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(now.as_second());
     let length = match seconds.unsigned_abs() {
-        0..60 => return "now".to_owned(),
+        0..60 => return "just now".to_owned(),
         s @ 60..7_200 => format!("{} min", s / 60),
         s @ 7_200..172_800 => format!("{} h", s / 3_600),
         s => format!("{} days", s / 86_400),
     };
     if seconds < 0 { format!("{length} ago") } else { format!("in {length}") }
+}
+
+/// A piece of a sentence: words, or something to be typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub code: bool,
+    pub text: String,
+}
+
+/// A sentence of the catalogue, in which what is to be typed stands between backticks.
+pub(super) fn pieces(sentence: &str) -> Vec<Piece> {
+    let pieces = sentence.split('`').enumerate();
+    pieces.map(|(number, text)| Piece { code: number % 2 == 1, text: text.to_owned() }).collect()
 }
 
 /// A number with its thousands apart.
@@ -130,8 +143,8 @@ mod tests {
     fn distances_are_told_in_one_unit() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         for (seconds, expected) in [
-            (0, "now"),
-            (-59, "now"),
+            (0, "just now"),
+            (-59, "just now"),
             (60, "in 1 min"),
             (-7_199, "119 min ago"),
             (7_200, "in 2 h"),
@@ -141,6 +154,12 @@ mod tests {
             let at = Timestamp::from_second(1_800_000_000 + seconds).unwrap();
             assert_eq!(far(at, now), expected);
         }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_stands_out() {
+        let shown: Vec<_> = pieces("Set `mode` now.").into_iter().map(|p| (p.code, p.text)).collect();
+        assert_eq!(shown, [(false, "Set ".into()), (true, "mode".into()), (false, " now.".into())]);
     }
 
     #[test]
