@@ -44,7 +44,7 @@ fn bearer(token: &str) -> String {
 // Threat 30.
 #[test]
 fn without_a_token_the_page_shows_and_does_nothing() {
-    let (_home, _daemon, page) = start("names = [\"sts.provider.example\"]");
+    let (_home, _daemon, page) = start("");
     let fleet = format!("http://{page}/");
     let (status, shown) = curl(&[&fleet]);
     assert_eq!(status, 200, "{shown}");
@@ -68,15 +68,13 @@ fn without_a_token_the_page_shows_and_does_nothing() {
     for path in ["certificate/revoke", "account/deactivate", "certificates"] {
         assert_eq!(curl(&["-X", "POST", &format!("{fleet}{path}")]).0, 404, "{path}");
     }
-    for (host, expected) in [
-        ("localhost", 200),
-        ("STS.Provider.Example:8460", 200),
-        ("evil.example", 421),
-        ("192.0.2.1", 421),
-        ("", 421),
-    ] {
+    for (host, expected) in
+        [("localhost", 200), ("[::1]:8460", 200), ("evil.example", 421), ("192.0.2.1", 421), ("", 421)]
+    {
         assert_eq!(curl(&["-H", &format!("host: {host}"), &fleet]).0, expected, "{host:?}");
     }
+    // Behind a proxy the whole world comes from loopback.
+    assert_eq!(curl(&["-H", "x-forwarded-for: 192.0.2.1", &fleet]).0, 403);
     let style = format!("{fleet}style.css");
     let (status, shown) = curl(&[&style]);
     let tag = shown.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().trim();
@@ -88,7 +86,7 @@ fn without_a_token_the_page_shows_and_does_nothing() {
 
 #[test]
 fn with_a_token_nothing_is_told_to_who_does_not_show_it() {
-    let (home, daemon, page) = start("token_file = \"admin.token\"");
+    let (home, daemon, page) = start("token_file = \"admin.token\"\nnames = [\"sts.provider.example\"]");
     let url = |path: &str| format!("http://{page}{path}");
     for path in ["/", "/domains", "/domains/one.example", "/status.json", "/nowhere"] {
         let (status, shown) = curl(&[&url(path)]);
@@ -101,6 +99,7 @@ fn with_a_token_nothing_is_told_to_who_does_not_show_it() {
     }
     let token = bearer(TOKEN);
     assert_eq!(curl(&["-H", &token, &url("/status.json")]).0, 200);
+    assert_eq!(curl(&["-H", &token, "-H", "host: STS.Provider.Example:443", &url("/")]).0, 200);
     daemon.wait_for_log("\"certificate issued\"");
     let renew = url("/domains/one.example/renew");
     eventually("the order to have ended", || {
