@@ -18,6 +18,7 @@ mod certificate;
 mod certificates;
 mod check;
 mod generate;
+mod identities;
 mod import;
 mod looking;
 mod plan;
