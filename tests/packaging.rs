@@ -1,5 +1,9 @@
 //! The unit file and the image agree with the binary: paths, arguments, ports, folders.
 
+#[path = "../build.rs"]
+#[allow(dead_code, reason = "its main is cargo's to call")]
+mod build;
+
 use mta_stsd::config::{DEFAULT_FILE, Store};
 use std::{path::Path, process::Command};
 
@@ -105,4 +109,29 @@ fn the_units_exposure_is_at_most_one_and_a_half() {
     let Ok(judge) = judge else { return eprintln!("systemd-analyze is not installed: not judged") };
     let said = String::from_utf8_lossy(&judge.stdout) + String::from_utf8_lossy(&judge.stderr);
     assert!(judge.status.success() && said.contains("exposure level"), "{said}");
+}
+
+#[test]
+fn the_version_names_the_commit_it_was_built_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(build::of_repository(folder), None, "a tarball has no repository");
+    let git = |args: &[&str]| {
+        let who = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"];
+        let output = Command::new("git").current_dir(folder).args(who).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    std::fs::write(folder.join("file"), "one").unwrap();
+    git(&["add", "file"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    // A tag of somebody's is no commit.
+    git(&["tag", "--annotate", "--message", "mine", "mine"]);
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]);
+    assert_eq!(build::of_repository(folder), Some(commit.clone()));
+    std::fs::write(folder.join("file"), "two").unwrap();
+    assert_eq!(build::of_repository(folder), Some(format!("{commit}-dirty")));
+    assert_eq!(build::shown("1.2.3", Some(&commit)), format!("1.2.3 ({commit})"));
+    assert_eq!(build::shown("1.2.3", None), "1.2.3");
 }

@@ -41,6 +41,9 @@ use std::{
     process::ExitCode,
 };
 
+/// The version with the commit it was built from, as far as the build knew it (`build.rs`).
+const VERSION: &str = env!("MTA_STSD_VERSION");
+
 /// Ended well.
 const DONE: u8 = 0;
 /// What was looked at is not as expected.
@@ -58,7 +61,7 @@ const CONFIG: u8 = 78;
 
 /// Hosts MTA-STS policies (RFC 8461) for many mail domains, with automatic certificates.
 #[derive(Debug, Parser)]
-#[command(name = "mta-stsd", version, about)]
+#[command(name = "mta-stsd", version = VERSION, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

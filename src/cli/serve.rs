@@ -43,7 +43,7 @@ pub(super) fn run(args: &ServeArgs) -> u8 {
 }
 
 async fn serve(args: &ServeArgs) -> u8 {
-    info!(version = env!("CARGO_PKG_VERSION"), config = %args.config.path.display(), "starting");
+    info!(version = super::VERSION, config = %args.config.path.display(), "starting");
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
