@@ -4,6 +4,7 @@ pub mod client;
 mod commands;
 mod health;
 mod listing;
+mod log;
 mod schedule;
 mod server;
 mod status;

@@ -4,6 +4,7 @@ use super::{
     commands::{self, Desk},
     health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
@@ -91,6 +92,7 @@ impl AdminServer {
         let router = Router::new()
             .route("/status.json", get(status))
             .merge(commands::routes())
+            .merge(log::routes())
             .merge(health::routes())
             .with_state(sources);
         let served = axum::serve(self.listener, router)

@@ -20,6 +20,7 @@ mod check;
 mod generate;
 mod health;
 mod import;
+mod log;
 mod looking;
 mod plan;
 mod quickstart;
@@ -89,6 +90,8 @@ enum Command {
     Certificates(certificates::CertificatesArgs),
     /// Say what will be done about certificates in the next 24 hours
     Plan(plan::PlanArgs),
+    /// Show what the running daemon logs, or change it
+    Log(log::LogArgs),
     /// Copy the store to a file, whole, while the daemon runs
     Backup(backup::BackupArgs),
     /// Make a store from such a copy
@@ -142,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Certificate(args) => certificate::run(&args),
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Log(args) => log::run(&args),
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Generate(args) => generate::run(&args),

@@ -3,6 +3,7 @@
 //! Nothing here decides anything about policies or certificates. A new room on floor 4 costs one
 //! block in [`Daemon::start`].
 
+mod log;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -235,6 +236,7 @@ impl Daemon {
         };
         let last = supervisor.last_token();
         supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
         for address in &https_at {
             info!(%address, "listening for https");
