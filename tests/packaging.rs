@@ -98,17 +98,37 @@ fn the_units_only_capability_is_to_bind_low_ports() {
     assert_eq!(unit("DynamicUser"), "yes");
 }
 
-// Where systemd is installed; CI installs it. The tool counts in tenths.
+// The tool counts in tenths.
 #[test]
 fn the_units_exposure_is_at_most_one_and_a_half() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/mta-stsd.service");
     let judge = Command::new("systemd-analyze")
         .args(["security", "--no-pager", "--offline=true", "--threshold=15"])
         .arg(file)
-        .output();
-    let Ok(judge) = judge else { return eprintln!("systemd-analyze is not installed: not judged") };
+        .output()
+        .expect("systemd-analyze is installed (Debian package systemd)");
     let said = String::from_utf8_lossy(&judge.stdout) + String::from_utf8_lossy(&judge.stderr);
     assert!(judge.status.success() && said.contains("exposure level"), "{said}");
+}
+
+#[test]
+fn the_package_is_of_the_version_of_the_tree() {
+    let version = CARGO.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+    let changelog = include_str!("../contrib/debian/changelog");
+    assert!(changelog.starts_with(&format!("{} ({version}-1) ", binary())), "{changelog}");
+    let kubernetes = include_str!("../contrib/kubernetes/kustomization.yaml");
+    assert!(kubernetes.contains(&format!("newTag: {version}\n")), "{kubernetes}");
+}
+
+// The builder sees only what is named there; a build script that it does not see is a build without it.
+#[test]
+fn what_the_build_reads_is_sent_to_the_images_builder() {
+    let sent = include_str!("../.dockerignore");
+    for part in ["Cargo.toml", "Cargo.lock", "build.rs", "src"] {
+        assert!(sent.contains(&format!("\n!{part}\n")), "{part}");
+    }
+    assert!(IMAGE.contains("MTA_STSD_COMMIT=\"$COMMIT\" cargo build"));
+    assert!(IMAGE.contains(&format!("CMD [\"/usr/bin/{}\", \"health\"]", binary())));
 }
 
 #[test]
