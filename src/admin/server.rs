@@ -4,6 +4,7 @@ use super::{
     commands::{self, Desk},
     health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
@@ -88,7 +89,7 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router = questions().merge(commands::routes()).with_state(sources);
+        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;

@@ -10,6 +10,7 @@ mod alerts;
 mod check;
 mod contest;
 mod continued;
+mod credentials;
 mod duration;
 mod fault;
 mod file;
@@ -85,7 +86,8 @@ pub struct Listen {
 pub struct Store {
     /// Folder of the database; made 0700, refused when others may look in.
     pub directory: PathBuf,
-    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
+    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys; systemd's
+    /// credential `store-key` where the configuration names none.
     pub key_file: Option<PathBuf>,
 }
 

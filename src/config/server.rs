@@ -3,12 +3,13 @@
 mod admin;
 mod authorities;
 mod listen;
+mod store;
 
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server, Store,
-    alerts,
+    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server, alerts,
+    credentials,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -100,7 +101,7 @@ pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Pat
     let reader = Reader { reading, folder };
     let listen = reader.listen(root.table("listen"));
     let acme = reader.acme(root, listen.http.is_empty());
-    let store = reader.store(root.table("store"));
+    let store = store::read(root.table("store"), &reader);
     Server {
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
@@ -161,24 +162,7 @@ impl Reader<'_, '_> {
     }
 
     fn path(&self, table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
-        let text = table.text(key)?;
-        if text.value.is_empty() || text.value.contains('\0') {
-            let problem = format!("{key} is not a path");
-            self.reading.fault(text.span, &table.key(key), problem, "write a path, relative to this file");
-            return None;
-        }
-        Some(self.folder.join(text.value))
-    }
-
-    fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
-        let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
-        let store = Store {
-            directory: self.path(&mut table, "directory").unwrap_or_else(directory),
-            key_file: self.path(&mut table, "key_file"),
-        };
-        table.finish();
-        store
+        credentials::file(table, self.reading, self.folder, key)
     }
 
     fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {

@@ -4,6 +4,7 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod log;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -246,6 +247,7 @@ impl Daemon {
             supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
         }
         supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
         for address in &https_at {
             info!(%address, "listening for https");
@@ -388,6 +390,9 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
+    if let Some(file) = &server.store.key_file {
+        info!(key_file = %file.display(), "private keys are sealed in the store");
+    }
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
