@@ -141,6 +141,9 @@ fn authorizations(server: &Server) -> Vec<Authorization> {
 
 fn known_authorizations(server: &Server) -> Result<Vec<Authorization>, String> {
     let shown = |error: &dyn std::error::Error| chain(error).to_string();
+    if !StoreReader::is_in(&server.store.directory) {
+        return Err("there is no store yet; the first start of the daemon makes it".to_owned());
+    }
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| shown(&e))?;
     let runtime = small_runtime().map_err(|e| shown(&e))?;
     runtime.block_on(async {
