@@ -7,6 +7,7 @@ mod example;
 mod faults;
 mod isolation;
 mod properties;
+mod reference;
 mod restart;
 mod server;
 mod shown;
