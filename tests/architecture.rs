@@ -27,6 +27,8 @@ const DOORS: &[(&str, &str)] = &[
     ("toml", "config/"),
     ("sqlx", "storage/"),
     ("axum", "admin/"),
+    ("proxy_header", "listening/"),
+    ("ipnet", "listening/"),
 ];
 
 fn floor(room: &str) -> Option<usize> {

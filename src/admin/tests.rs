@@ -62,6 +62,7 @@ impl World {
                 certificates: storage,
             },
             internal_authority: false,
+            certificates_elsewhere: false,
             cross_check_enabled: false,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -58,7 +58,7 @@ pub(super) fn run(
     let mut worst = Verdict::AsExpected;
     for (host, records) in found {
         let body = snapshot.find(host.as_str()).map(|hosted| hosted.policy.body().clone());
-        let looker = Looker { lookup: &lookup, fetcher: &fetcher, internal: server.acme.is_internal() };
+        let looker = Looker { lookup: &lookup, fetcher: &fetcher, internal: server.signs_internally() };
         let (text, verdict) = runtime.block_on(looker.look(host, records, &body.unwrap_or_default()));
         print!("{text}");
         worst = worst.max(verdict);
