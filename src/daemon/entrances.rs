@@ -1,24 +1,17 @@
-//! The listeners of the policy server: bound, with what stands in front of each, and started.
+//! The entrances of the policy server: what stands in front of each, and who notes what is asked.
 
-use super::{StartError, say_left, supervisor::Supervisor};
+use super::{say_left, supervisor::Supervisor};
 use crate::{
     clock::Clock,
     config::{Listen, Server},
-    https::{AccessLog, Entrance, PolicyServer},
-    listening::{Front, Networks, bind_all},
+    https::{AccessLog, PolicyListener, PolicyServer},
+    listening::{Entrance, Front, Listeners, Networks},
 };
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tracing::info;
 
-/// Listeners that are bound and do not accept yet.
-pub(super) struct Entrances {
-    https: Vec<TcpListener>,
-    http: Vec<TcpListener>,
-    backend: Vec<TcpListener>,
-}
-
-/// Where each kind of listener is, with the ports that the system chose.
+/// Where each entrance is, with the ports that the system chose.
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) https: Vec<SocketAddr>,
@@ -27,6 +20,13 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    pub(super) fn of(listeners: &Listeners) -> Self {
+        let of = |listeners: &[TcpListener]| {
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        };
+        Self { https: of(&listeners.https), http: of(&listeners.http), backend: of(&listeners.backend) }
+    }
+
     /// Says in the log where we listen.
     pub(super) fn log(&self) {
         for address in &self.https {
@@ -41,57 +41,48 @@ impl Addresses {
     }
 }
 
-impl Entrances {
-    /// Binds every address of `listen`.
-    pub(super) fn bind(listen: &Listen) -> Result<Self, StartError> {
-        Ok(Self {
-            https: bind_all("listen.https", &listen.https)?,
-            http: bind_all("listen.http", &listen.http)?,
-            backend: bind_all("listen.backend", &listen.backend)?,
-        })
+/// Lets `policies` serve on all of `listeners`.
+pub(super) fn open(
+    listeners: Listeners,
+    policies: &PolicyServer,
+    server: &Server,
+    supervisor: &mut Supervisor,
+) {
+    let (access_log, writer) = AccessLog::new(&server.access_log, Clock::System).unzip();
+    let behind = |entrance, listener| PolicyListener {
+        listener,
+        front: front(&server.listen, entrance),
+        access_log: access_log.clone(),
+    };
+    for listener in listeners.https {
+        let (policies, stop) = (policies.clone(), supervisor.stop_token());
+        let listener = behind(Entrance::Https, listener);
+        supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
     }
-
-    pub(super) fn addresses(&self) -> Addresses {
-        let of = |listeners: &[TcpListener]| {
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-        };
-        Addresses { https: of(&self.https), http: of(&self.http), backend: of(&self.backend) }
+    for listener in listeners.http {
+        let (policies, stop) = (policies.clone(), supervisor.stop_token());
+        let listener = behind(Entrance::Http, listener);
+        supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
     }
-
-    /// Lets `policies` serve on all of them.
-    pub(super) fn open(self, policies: &PolicyServer, server: &Server, supervisor: &mut Supervisor) {
-        let listen = &server.listen;
-        let (access_log, writer) = AccessLog::new(&server.access_log, Clock::System).unzip();
-        let entrance = |listener, speaks_proxy, only_from| {
-            let front = front(listen, speaks_proxy, only_from);
-            Entrance { listener, front, access_log: access_log.clone() }
-        };
-        let on = listen.proxy_protocol_on;
-        for listener in self.https {
-            let (policies, stop) = (policies.clone(), supervisor.stop_token());
-            let entrance = entrance(listener, on.https, None);
-            supervisor.start("https", async move { say_left(policies.run_https(entrance, stop).await.left) });
-        }
-        for listener in self.http {
-            let (policies, stop) = (policies.clone(), supervisor.stop_token());
-            let entrance = entrance(listener, on.http, None);
-            supervisor.start("http", async move { say_left(policies.run_http(entrance, stop).await.left) });
-        }
-        for listener in self.backend {
-            let (policies, stop) = (policies.clone(), supervisor.stop_token());
-            let entrance = entrance(listener, on.backend, Some(listen.backend_from.clone()));
-            supervisor
-                .start("backend", async move { say_left(policies.run_backend(entrance, stop).await.left) });
-        }
-        if let Some(writer) = writer {
-            // It ends when the last listener has drained and dropped its end.
-            supervisor.start("access_log", writer.run());
-        }
+    for listener in listeners.backend {
+        let (policies, stop) = (policies.clone(), supervisor.stop_token());
+        let listener = behind(Entrance::Backend, listener);
+        supervisor.start("backend", async move { say_left(policies.run_backend(listener, stop).await.left) });
+    }
+    if let Some(writer) = writer {
+        // It ends when the last listener has drained and dropped its end.
+        supervisor.start("access_log", writer.run());
     }
 }
 
-/// What stands in front of a listener. A listed proxy is one on every listener.
-fn front(listen: &Listen, speaks_proxy: bool, only_from: Option<Networks>) -> Front {
+/// What stands in front of an entrance. A listed proxy is one at every entrance.
+fn front(listen: &Listen, entrance: Entrance) -> Front {
+    let on = listen.proxy_protocol_on;
+    let (speaks_proxy, only_from) = match entrance {
+        Entrance::Https => (on.https, None),
+        Entrance::Http => (on.http, None),
+        Entrance::Backend => (on.backend, Some(listen.backend_from.clone())),
+    };
     let mut proxies = listen.proxy_protocol_from.clone();
     if !listen.backend.is_empty() {
         proxies = proxies.with(&listen.backend_from);

@@ -17,21 +17,21 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Sources},
+    admin::{Desk, Health, Sources},
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{self, Acme, Budgets, Directory, Server},
+    config::{self, Acme, Budgets, Directory, Listen, Server},
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::BindError,
+    listening::{ListenError, Passer, listen},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
-use entrances::{Addresses, Entrances};
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -67,7 +67,7 @@ pub enum StartError {
     Key(#[from] KeyFileError),
     /// A socket cannot be bound.
     #[error("a socket cannot be used")]
-    Bind(#[from] BindError),
+    Bind(#[from] ListenError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
     Part {
@@ -122,6 +122,7 @@ pub struct Daemon {
     challenges: ChallengeTable,
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
+    health: Health,
     listening: Addresses,
     internal_root: Option<PathBuf>,
 }
@@ -153,9 +154,10 @@ impl Daemon {
             Some(lookup) => lookup,
             None => resolver(&server)?,
         };
-        let entrances = Entrances::bind(&server.listen)?;
+        let Listen { https, http, backend, .. } = &server.listen;
+        let listeners = listen(https, http, backend, Vec::new(), Passer::Manager)?;
         let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
-        let listening = entrances.addresses();
+        let listening = Addresses::of(&listeners);
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -163,7 +165,7 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        entrances.open(&policies, &server, &mut supervisor);
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
         let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
@@ -211,6 +213,7 @@ impl Daemon {
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
+        let health = Health::default();
         let sources = Sources {
             snapshot: snapshot.clone(),
             acme,
@@ -219,11 +222,13 @@ impl Daemon {
             reload: reload_status,
             clock,
             desk,
+            health: health.clone(),
             internal_authority: server.signs_internally(),
             certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
-        supervisor.start("admin", admin.run(sources, stop));
+        let last = supervisor.last_token();
+        supervisor.start_last("admin", admin.run(sources, last));
 
         listening.log();
         Ok(Self {
@@ -233,6 +238,7 @@ impl Daemon {
             challenges,
             reload,
             drain_timeout: server.limits.drain_timeout,
+            health,
             listening,
             internal_root,
         })
@@ -279,6 +285,7 @@ impl Daemon {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
         let mut watchdog = systemd::Watchdog::from_environment();
+        self.health.ready();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
         let ended = loop {
@@ -307,6 +314,7 @@ impl Daemon {
                 }
             }
         };
+        self.health.draining();
         systemd::stopping();
         // Draining takes less than half of the time that systemd now waits for the next word.
         watchdog.answer();

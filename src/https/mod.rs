@@ -21,4 +21,4 @@ mod unfinished;
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use counters::{Counter, Counters};
 pub use respond::respond;
-pub use server::{Drained, Entrance, PolicyServer};
+pub use server::{Drained, PolicyListener, PolicyServer};

@@ -55,7 +55,7 @@ pub struct Drained {
 
 /// A listener, what stands in front of it, and where its requests are noted.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct PolicyListener {
     /// The socket.
     pub listener: TcpListener,
     /// The proxies in front of it.
@@ -64,7 +64,7 @@ pub struct Entrance {
     pub access_log: Option<AccessLog>,
 }
 
-impl From<TcpListener> for Entrance {
+impl From<TcpListener> for PolicyListener {
     /// With nothing in front of it and nobody who takes notes.
     fn from(listener: TcpListener) -> Self {
         Self { listener, front: Front::default(), access_log: None }
@@ -119,25 +119,25 @@ impl PolicyServer {
     }
 
     /// Serves policies and TLS-ALPN-01 answers at `entrance` until `stop`, then drains.
-    pub async fn run_https(&self, entrance: impl Into<Entrance>, stop: CancellationToken) -> Drained {
+    pub async fn run_https(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
         self.run(Service::Https, entrance.into(), stop).await
     }
 
     /// Serves HTTP-01 answers at `entrance` until `stop`, then drains.
-    pub async fn run_http(&self, entrance: impl Into<Entrance>, stop: CancellationToken) -> Drained {
+    pub async fn run_http(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
         self.run(Service::Http, entrance.into(), stop).await
     }
 
     /// Serves policies over plain HTTP/1 or HTTP/2 to proxies that have ended TLS, at `entrance` until
     /// `stop`, then drains. Who may connect is for the entrance's front to say.
-    pub async fn run_backend(&self, entrance: impl Into<Entrance>, stop: CancellationToken) -> Drained {
+    pub async fn run_backend(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
         self.run(Service::Backend, entrance.into(), stop).await
     }
 
-    async fn run(&self, service: Service, entrance: Entrance, stop: CancellationToken) -> Drained {
+    async fn run(&self, service: Service, entrance: PolicyListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        let Entrance { listener, front, access_log } = entrance;
+        let PolicyListener { listener, front, access_log } = entrance;
         let mut acceptor = Acceptor::new(listener, front.clone(), self.0.permits.clone());
         let common = Arc::new(Common { service, front, access_log, stop });
         loop {

@@ -6,7 +6,7 @@ use mta_stsd::{
         Certificate, CertificateSource, CertificateTable, ChallengeTable, PrivateKey, SourceError, Validity,
     },
     config::{Limits, Tenant, TenantId},
-    https::{Drained, Entrance, PolicyServer},
+    https::{Drained, PolicyListener, PolicyServer},
     listening::{Front, bind_all},
     name::PolicyHost,
     policy::{MaxAge, Mode, MxPattern, Policy, RenderedPolicy},
@@ -163,7 +163,7 @@ impl TestServer {
     pub fn open(&self, door: Door, front: Front) -> SocketAddr {
         let listener = bind_all("listen", &["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
-        let entrance = Entrance { listener, front, access_log: None };
+        let entrance = PolicyListener { listener, front, access_log: None };
         let (policies, stop) = (self.policies.clone(), self.stop.clone());
         tokio::spawn(async move {
             match door {
