@@ -10,7 +10,11 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
+    process::{Child, Command, Stdio},
 };
+
+/// Connections at once from one client; Pebble looks from three places.
+const FROM_ONE_ADDRESS: usize = 4;
 
 /// Pebble that looks for answers where a proxy listens, and a daemon that has no tenants yet.
 struct Rig {
@@ -35,7 +39,8 @@ impl Rig {
              challenges = [\"{challenge}\"]\n\
              [dns]\nservers = [\"{}\"]\n[publish]\naddresses = [\"127.0.0.1\"]\n\
              [access_log]\nto = \"access.log\"\naddresses = \"full\"\n\
-             [limits]\nhandshakes_per_address = 1\nhandshake_burst_per_address = 4\n",
+             [limits]\nconnections_per_address = {FROM_ONE_ADDRESS}\nidle_timeout = \"10m\"\n\
+             header_timeout = \"10m\"\nconnection_age = \"10m\"\n",
             pebble.directory(),
             pebble.root_file().display(),
             pebble.dns(),
@@ -70,9 +75,43 @@ impl Rig {
     fn the_client_counts(&self) {
         let line = self.noted(" 127.0.0.7 ");
         assert!(line.contains(" mta-sts.meadow.example 127.0.0.7 200 \"sender/1\""), "{line}");
-        // Whoever asks too often is refused, and nobody else behind the same proxy is.
-        eventually("a client to have had its share", || (self.fetch("127.0.0.8").0 == 0).then_some(()));
+        // Who has too many connections is refused, and nobody else behind the same proxy is.
+        let hold = || Held::by("127.0.0.8", self.ports.0);
+        let mut held: Vec<_> = (0..FROM_ONE_ADDRESS).map(|_| hold()).collect();
+        eventually("a client to have its share", || {
+            // A fetch may have had the place of one of them.
+            let ended = held.iter_mut().filter_map(|held| held.has_ended().then_some(held));
+            ended.for_each(|held| *held = hold());
+            (self.fetch("127.0.0.8").0 == 0).then_some(())
+        });
         assert_eq!(self.fetch("127.0.0.10").0, 200);
+        drop(held);
+        eventually("the client to be let in again", || (self.fetch("127.0.0.8").0 == 200).then_some(()));
+    }
+}
+
+/// A connection over TLS that stays open until it is dropped.
+struct Held(Child);
+
+impl Held {
+    fn by(client: &str, port: u16) -> Self {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-servername", "mta-sts.meadow.example", "-bind", &format!("{client}:0")]);
+        command.args(["-connect", &format!("127.0.0.1:{port}")]);
+        // It stays for as long as there may be more to send.
+        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Already ended is fine: this only makes sure of it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
