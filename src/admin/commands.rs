@@ -126,6 +126,16 @@ impl Refusal {
         Self(StatusCode::BAD_GATEWAY, format!("{}: {why}", authority.directory()))
     }
 
+    /// Its place among the answers of HTTP.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0
+    }
+
+    /// The sentence.
+    pub(super) fn told(&self) -> &str {
+        &self.1
+    }
+
     pub(super) fn stores(error: &(dyn std::error::Error + 'static)) -> Self {
         Self(StatusCode::INTERNAL_SERVER_ERROR, chain(error).to_string())
     }
@@ -169,7 +179,7 @@ async fn renew(
 }
 
 /// Makes the certificate of `host` due, or says why it cannot be.
-async fn make_due(desk: &Desk, host: &PolicyHost) -> Result<(), Refusal> {
+pub(super) async fn make_due(desk: &Desk, host: &PolicyHost) -> Result<(), Refusal> {
     if desk.scheduler.renew_now(host).await {
         return Ok(());
     }

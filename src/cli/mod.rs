@@ -19,6 +19,7 @@ mod certificates;
 mod check;
 mod generate;
 mod health;
+mod identities;
 mod import;
 mod log;
 mod looking;
