@@ -113,7 +113,7 @@ impl Refusal {
     }
 
     /// It is there, but this cannot be done with it now.
-    fn conflict(told: String) -> Self {
+    pub(super) fn conflict(told: String) -> Self {
         Self(StatusCode::CONFLICT, told)
     }
 

@@ -6,6 +6,7 @@ mod commands;
 mod health;
 mod listing;
 pub mod page;
+mod log;
 mod schedule;
 mod server;
 mod status;

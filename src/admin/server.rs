@@ -4,6 +4,7 @@ use super::{
     commands::{self, Desk},
     health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
@@ -59,6 +60,8 @@ pub struct Sources {
     pub health: Health,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    pub certificates_elsewhere: bool,
     /// Whether policies are compared with MX records.
     pub cross_check_enabled: bool,
 }
@@ -88,7 +91,7 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router = questions().merge(commands::routes()).with_state(sources);
+        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
@@ -198,6 +201,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
             .concat(),
         internal_authority: sources.internal_authority,
+        certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
             .into_iter()
@@ -241,9 +245,10 @@ struct Trouble {
 impl Trouble {
     fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
+        let is_ours = !sources.certificates_elsewhere;
         Self {
-            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
-            failing: certificate.last_failure.is_some(),
+            without_certificate: is_ours && certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: is_ours && certificate.last_failure.is_some(),
             worst: worst(checked.findings.iter().map(|known| &known.finding)),
         }
     }

@@ -63,6 +63,7 @@ impl World {
             },
             health: Health::default(),
             internal_authority: false,
+            certificates_elsewhere: false,
             cross_check_enabled: false,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod log;
+mod entrances;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -24,16 +26,17 @@ use crate::{
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{self, Acme, Budgets, Directory, Server},
+    config::{self, Acme, Budgets, Directory, Listen, Server},
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::{BindError, bind_all},
+    listening::{ListenError, Passer, listen},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -43,10 +46,7 @@ use std::{
     time::Duration,
 };
 use supervisor::Supervisor;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -72,7 +72,7 @@ pub enum StartError {
     Key(#[from] KeyFileError),
     /// A socket cannot be bound.
     #[error("a socket cannot be used")]
-    Bind(#[from] BindError),
+    Bind(#[from] ListenError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
     Part {
@@ -128,8 +128,7 @@ pub struct Daemon {
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
     health: Health,
-    https: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    listening: Addresses,
     page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
@@ -161,12 +160,12 @@ impl Daemon {
             Some(lookup) => lookup,
             None => resolver(&server)?,
         };
-        let https = bind_all("listen.https", &server.listen.https)?;
-        let http = bind_all("listen.http", &server.listen.http)?;
+        let Listen { https, http, backend, .. } = &server.listen;
+        let listeners = listen(https, http, backend, Vec::new(), Passer::Manager)?;
         let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
         let page = admin_page::bind(&server.admin)?;
         let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
-        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
+        let listening = Addresses::of(&listeners);
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -174,19 +173,14 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        for listener in https {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
-        }
-        for listener in http {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
-        }
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
-        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        // What is held of hosts that need no certificate any more is kept as if they had left.
+        let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
-            snapshot: snapshot.clone(),
+            snapshot: wanted,
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
@@ -205,7 +199,7 @@ impl Daemon {
             Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
-            cross_check_settings(&server.cross_check, &server.acme),
+            cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
         let cross_check = checks.status();
@@ -238,7 +232,8 @@ impl Daemon {
             clock,
             desk,
             health: health.clone(),
-            internal_authority: server.acme.is_internal(),
+            internal_authority: server.signs_internally(),
+            certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
@@ -246,13 +241,9 @@ impl Daemon {
             supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
         }
         supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
-        for address in &https_at {
-            info!(%address, "listening for https");
-        }
-        for address in &http_at {
-            info!(%address, "listening for http");
-        }
+        listening.log();
         Ok(Self {
             supervisor,
             storage,
@@ -261,8 +252,7 @@ impl Daemon {
             reload,
             drain_timeout: server.limits.drain_timeout,
             health,
-            https: https_at,
-            http: http_at,
+            listening,
             page: page_at,
             internal_root,
         })
@@ -270,12 +260,17 @@ impl Daemon {
 
     /// HTTPS addresses, with the ports the system chose.
     pub fn https(&self) -> &[SocketAddr] {
-        &self.https
+        &self.listening.https
     }
 
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
-        &self.http
+        &self.listening.http
+    }
+
+    /// Addresses for proxies that end TLS, with the ports the system chose.
+    pub fn backend(&self) -> &[SocketAddr] {
+        &self.listening.backend
     }
 
     /// Addresses of the admin page, with the ports the system chose.
@@ -294,7 +289,7 @@ impl Daemon {
         let root = self.internal_root.as_ref()?;
         let snapshot = self.snapshot.load();
         let host = snapshot.iter().map(|(host, _)| host).min()?;
-        let mut at = *self.https.first()?;
+        let mut at = *self.listening.https.first()?;
         match at {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -382,12 +377,11 @@ fn say_left(left: usize) {
     }
 }
 
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
+    if let Some(file) = &server.store.key_file {
+        info!(key_file = %file.display(), "private keys are sealed in the store");
+    }
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
@@ -430,8 +424,8 @@ fn order_settings(server: &Server) -> Acme {
 }
 
 /// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
-fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
-    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+fn cross_check_settings(wanted: &config::CrossCheck, internal: bool) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !internal, ..wanted.clone() }
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
@@ -463,7 +457,7 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authorities in their order, and where the root of the internal one is.
+/// The configured authorities in their order (none where no certificates are ordered and none is named), and where the root of the internal one is.
 async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
@@ -471,6 +465,9 @@ async fn authorities(
 ) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
     let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
     let mut internal_root = None;
+    if !server.orders_certificates() && server.acme.is_internal() {
+        return Ok((authorities, internal_root));
+    }
     for settings in &server.acme.authorities {
         match &settings.directory {
             Directory::Url(url) => {

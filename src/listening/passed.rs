@@ -23,6 +23,8 @@ pub enum Entrance {
     Https,
     /// HTTP-01 answers.
     Http,
+    /// Policies for a proxy that ends TLS.
+    Backend,
 }
 
 impl Entrance {
@@ -31,6 +33,7 @@ impl Entrance {
         match self {
             Self::Https => "listen.https",
             Self::Http => "listen.http",
+            Self::Backend => "listen.backend",
         }
     }
 
@@ -39,12 +42,13 @@ impl Entrance {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::Backend => "backend",
         }
     }
 
     /// What `word` stands for.
     pub fn of(word: &str) -> Option<Self> {
-        [Self::Https, Self::Http].into_iter().find(|entrance| entrance.word() == word)
+        [Self::Https, Self::Http, Self::Backend].into_iter().find(|entrance| entrance.word() == word)
     }
 }
 
@@ -117,13 +121,15 @@ pub fn sockets_of_environment() -> io::Result<Vec<PassedSocket>> {
         .collect()
 }
 
-/// The sockets of both entrances.
+/// The sockets of all entrances.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// Those for HTTPS.
     pub https: Vec<TcpListener>,
     /// Those for plain HTTP.
     pub http: Vec<TcpListener>,
+    /// Those for proxies that end TLS.
+    pub backend: Vec<TcpListener>,
     /// What the configuration and the passed sockets disagree about.
     pub remarks: Vec<Remark>,
 }
@@ -137,11 +143,12 @@ pub struct Listeners {
 pub fn listen(
     https: &[SocketAddr],
     http: &[SocketAddr],
+    backend: &[SocketAddr],
     passed: Vec<PassedSocket>,
     passer: Passer,
 ) -> Result<Listeners, ListenError> {
     let offered: Vec<_> = passed.iter().map(|socket| (socket.entrance, socket.address)).collect();
-    let choice = choose(https, http, &offered, passer)?;
+    let choice = choose(https, http, backend, &offered, passer)?;
     let mut listeners = Listeners { remarks: choice.remarks, ..Listeners::default() };
     for (socket, entrance) in passed.into_iter().zip(choice.used_as) {
         let Some(entrance) = entrance else { continue };
@@ -151,7 +158,11 @@ pub fn listen(
         listeners.of(entrance).push(adopted);
     }
     for (entrance, address) in choice.bound {
-        let all = if entrance == Entrance::Https { https } else { http };
+        let all = match entrance {
+            Entrance::Https => https,
+            Entrance::Http => http,
+            Entrance::Backend => backend,
+        };
         listeners.of(entrance).push(bind_one(entrance.key(), address, all)?);
     }
     Ok(listeners)
@@ -162,6 +173,7 @@ impl Listeners {
         match entrance {
             Entrance::Https => &mut self.https,
             Entrance::Http => &mut self.http,
+            Entrance::Backend => &mut self.backend,
         }
     }
 }
@@ -204,11 +216,11 @@ mod tests {
     async fn what_waits_in_a_passed_socket_is_accepted_by_whoever_comes_next() {
         let opened = socket(Entrance::Https);
         let address = opened.address;
-        let ours = listen(&[address], &[], vec![opened], Passer::Manager).unwrap();
+        let ours = listen(&[address], &[], &[], vec![opened], Passer::Manager).unwrap();
         let next = PassedSocket::share(Entrance::Https, &ours.https[0]).unwrap();
         let mut waiting = TcpStream::connect(address).await.unwrap();
         drop(ours);
-        let listeners = listen(&[address], &[], vec![next], Passer::Predecessor).unwrap();
+        let listeners = listen(&[address], &[], &[], vec![next], Passer::Predecessor).unwrap();
         let (accepted, _) = listeners.https[0].accept().await.unwrap();
         assert!(accepted.nodelay().unwrap(), "set up as our own sockets are");
         assert!(SockRef::from(&accepted).tcp_user_timeout().unwrap().is_some());
@@ -221,9 +233,9 @@ mod tests {
         let https = socket(Entrance::Https);
         let address = https.address;
         let any = "127.0.0.1:0".parse().unwrap();
-        let listeners = listen(&[address], &[any], vec![https], Passer::Manager).unwrap();
+        let listeners = listen(&[address], &[any], &[any], vec![https], Passer::Manager).unwrap();
         assert_eq!(listeners.https[0].local_addr().unwrap(), address);
-        assert_eq!(listeners.http.len(), 1);
+        assert_eq!((listeners.http.len(), listeners.backend.len()), (1, 1));
         assert!(listeners.remarks.is_empty(), "{:?}", listeners.remarks);
     }
 
