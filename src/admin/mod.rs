@@ -2,6 +2,7 @@
 
 pub mod client;
 mod commands;
+mod health;
 mod listing;
 mod schedule;
 mod server;
@@ -11,6 +12,7 @@ mod status;
 mod tests;
 
 pub use commands::{Answer, Desk, Reason};
+pub use health::Health;
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{

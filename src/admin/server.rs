@@ -2,6 +2,7 @@
 
 use super::{
     commands::{self, Desk},
+    health::{self, Health},
     listing::ListedHost,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
@@ -54,6 +55,8 @@ pub struct Sources {
     pub clock: Clock,
     /// The schedule and the authorities.
     pub desk: Desk,
+    /// Whether connections should be sent here.
+    pub health: Health,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether policies are compared with MX records.
@@ -85,8 +88,11 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router =
-            Router::new().route("/status.json", get(status)).merge(commands::routes()).with_state(sources);
+        let router = Router::new()
+            .route("/status.json", get(status))
+            .merge(commands::routes())
+            .merge(health::routes())
+            .with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | done; `audit`: nothing found at or above `--fail-on`, and all of it could be seen |
-//! | 1 | `audit`: at least one finding at or above `--fail-on`; `records --verify`: something differs |
+//! | 1 | `audit`: at least one finding at or above `--fail-on`; `records --verify`: something differs; `health`: not well, or with `--ready` not ready |
 //! | 2 | `audit`: no such finding, and not all of it could be seen, so nothing is promised; `records --verify`: likewise |
 //! | 64 | the command line was not understood |
 //! | 69 | the running daemon could not be asked |
@@ -18,6 +18,7 @@ mod certificate;
 mod certificates;
 mod check;
 mod generate;
+mod health;
 mod import;
 mod looking;
 mod plan;
@@ -71,6 +72,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask the running daemon what it serves and what troubles it
     Status(status::StatusArgs),
+    /// Ask the running daemon whether it is well, for probes: 0 yes, 1 no, 69 no answer
+    Health(health::HealthArgs),
     /// Print the DNS records to publish for domains, or look whether they are there
     Records(records::RecordsArgs),
     /// Write a first configuration for domains, from the MX records they have
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Records(args) => records::run(&args),
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Import(args) => import::run(&args),

@@ -1,13 +1,14 @@
 //! The server's part of the main file: everything but tenants and policies.
 
+mod admin;
 mod authorities;
 mod listen;
 
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Admin, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server,
-    Store, alerts,
+    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server, Store,
+    alerts,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -178,14 +179,6 @@ impl Reader<'_, '_> {
         };
         table.finish();
         store
-    }
-
-    fn admin(&self, table: Option<Table<'_, '_>>, store: &Store) -> Admin {
-        let inside_store = || store.directory.join(Admin::SOCKET_NAME);
-        let Some(mut table) = table else { return Admin { socket: inside_store() } };
-        let socket = self.path(&mut table, "socket").unwrap_or_else(inside_store);
-        table.finish();
-        Admin { socket }
     }
 
     fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {

@@ -7,9 +7,13 @@
 
 mod confirm;
 mod cycle;
+mod handle;
+mod mail_hosts;
 mod place;
 mod record;
 mod status;
 
 pub use cycle::CrossCheck;
+pub use handle::{CrossCheckHandle, NotNow};
+pub use mail_hosts::{LastAudit, MailAddress, MailHost, Transport};
 pub use status::{CrossCheckStatus, DomainStatus, KnownFinding};

@@ -16,7 +16,7 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Sources},
+    admin::{Desk, Health, Sources},
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -123,6 +123,7 @@ pub struct Daemon {
     challenges: ChallengeTable,
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
+    health: Health,
     https: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
@@ -219,6 +220,7 @@ impl Daemon {
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
+        let health = Health::default();
         let sources = Sources {
             snapshot: snapshot.clone(),
             acme,
@@ -227,10 +229,12 @@ impl Daemon {
             reload: reload_status,
             clock,
             desk,
+            health: health.clone(),
             internal_authority: server.acme.is_internal(),
             cross_check_enabled: server.cross_check.enabled,
         };
-        supervisor.start("admin", admin.run(sources, stop));
+        let last = supervisor.last_token();
+        supervisor.start_last("admin", admin.run(sources, last));
 
         for address in &https_at {
             info!(%address, "listening for https");
@@ -245,6 +249,7 @@ impl Daemon {
             challenges,
             reload,
             drain_timeout: server.limits.drain_timeout,
+            health,
             https: https_at,
             http: http_at,
             internal_root,
@@ -287,6 +292,7 @@ impl Daemon {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
         let mut watchdog = systemd::Watchdog::from_environment();
+        self.health.ready();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
         let ended = loop {
@@ -315,6 +321,7 @@ impl Daemon {
                 }
             }
         };
+        self.health.draining();
         systemd::stopping();
         // Draining takes less than half of the time that systemd now waits for the next word.
         watchdog.answer();
