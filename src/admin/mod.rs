@@ -7,6 +7,7 @@ mod listing;
 mod schedule;
 mod server;
 mod status;
+mod take_over;
 
 #[cfg(test)]
 mod tests;
@@ -18,3 +19,4 @@ pub use server::{AdminServer, Sources};
 pub use status::{
     CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };
+pub use take_over::TakeOvers;

@@ -19,6 +19,7 @@ use http_body_util::Full;
 use std::{net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,6 +37,8 @@ struct Shared {
     handshakes: Handshakes,
     permits: Permits,
     counters: Counters,
+    /// Listeners that accept.
+    accepting: watch::Sender<usize>,
 }
 
 /// What a listener left behind when it stopped.
@@ -69,6 +72,7 @@ impl PolicyServer {
             handshakes,
             permits,
             counters: Counters::default(),
+            accepting: watch::Sender::default(),
         }))
     }
 
@@ -80,6 +84,12 @@ impl PolicyServer {
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
+    }
+
+    /// Waits until no listener accepts any more, after the stop of all.
+    pub async fn stopped_accepting(&self) {
+        // We hold the sender, so this can only end well.
+        let _ = self.0.accepting.subscribe().wait_for(|accepting| *accepting == 0).await;
     }
 
     /// Serves policies and TLS-ALPN-01 answers on `listener` until `stop`, then drains.
@@ -95,6 +105,7 @@ impl PolicyServer {
     async fn run(&self, service: Service, listener: TcpListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
+        self.0.accepting.send_modify(|accepting| *accepting += 1);
         let mut acceptor = Acceptor::new(listener, self.0.permits.clone());
         loop {
             let arrival = tokio::select! {
@@ -112,6 +123,7 @@ impl PolicyServer {
             }
         }
         drop(acceptor);
+        self.0.accepting.send_modify(|accepting| *accepting -= 1);
         connections.close();
         let _ = timeout(self.0.limits.drain_timeout, connections.wait()).await;
         let left = connections.len();

@@ -80,6 +80,11 @@ impl PassedSocket {
         Self::new(Some(entrance), listener.as_fd().try_clone_to_owned()?)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it is for, where that is known.
     pub fn entrance(&self) -> Option<Entrance> {
         self.entrance
