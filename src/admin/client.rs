@@ -85,7 +85,8 @@ pub async fn health(socket: &Path, ready: bool) -> Result<Result<String, String>
     within(TIMEOUT, asked).await
 }
 
-/// A plain stream to the daemon that answers at `socket`, over which to take over from it.
+/// A plain stream to the daemon that answers at `socket`, over which to take over from it. The daemon waits
+/// to hear something first.
 ///
 /// # Errors
 ///

@@ -19,4 +19,4 @@ pub use server::{AdminServer, Sources};
 pub use status::{
     CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };
-pub use take_over::TakeOvers;
+pub use take_over::{Newcomer, TakeOvers};

@@ -36,16 +36,26 @@ const PATH: &str = "/take-over";
 /// What is spoken afterwards; the number changes with its meaning.
 const PROTOCOL: HeaderValue = HeaderValue::from_static("mta-stsd-take-over/1");
 
+/// A daemon that wants to take over. It has to speak first: what we send right after the answer might be
+/// read as a part of it, and a socket among that would be lost.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The stream to it.
+    pub stream: UnixStream,
+    /// What it has said already.
+    pub said: Bytes,
+}
+
 /// Where new daemons are let in; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TakeOvers {
-    newcomers: mpsc::Sender<UnixStream>,
+    newcomers: mpsc::Sender<Newcomer>,
     socket_is_theirs: Arc<AtomicBool>,
 }
 
 impl TakeOvers {
-    /// The other end has the streams of daemons that want to take over.
-    pub fn new() -> (Self, mpsc::Receiver<UnixStream>) {
+    /// The other end has the daemons that want to take over.
+    pub fn new() -> (Self, mpsc::Receiver<Newcomer>) {
         let (newcomers, arrived) = mpsc::channel(1);
         (Self { newcomers, socket_is_theirs: Arc::default() }, arrived)
     }
@@ -76,9 +86,8 @@ async fn let_in(State(sources): State<Sources>, mut request: Request) -> Respons
         return StatusCode::CONFLICT.into_response();
     };
     tokio::spawn(async move {
-        let stream = upgrade.await.ok().and_then(plain_stream);
-        match stream {
-            Some(stream) => drop(place.send(stream)),
+        match upgrade.await.ok().and_then(newcomer) {
+            Some(newcomer) => drop(place.send(newcomer)),
             None => debug!("a daemon that wanted to take over is gone"),
         }
     });
@@ -86,10 +95,10 @@ async fn let_in(State(sources): State<Sources>, mut request: Request) -> Respons
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// The stream below HTTP; none when something was said before it was asked for, or it is no unix socket.
-fn plain_stream(upgraded: Upgraded) -> Option<UnixStream> {
+/// The stream below HTTP; none when it is no unix socket.
+fn newcomer(upgraded: Upgraded) -> Option<Newcomer> {
     let parts = auto::upgrade::downcast::<TokioIo<UnixStream>>(upgraded).ok()?;
-    parts.read_buf.is_empty().then(|| parts.io.into_inner())
+    Some(Newcomer { stream: parts.io.into_inner(), said: parts.read_buf })
 }
 
 /// See [`super::client::take_over`].

@@ -1,6 +1,6 @@
 //! The socket's own promises; what commands do to a real authority is in `tests/daemon/operator.rs`.
 
-use super::{AdminServer, Desk, Filter, Health, Sources, TakeOvers, client};
+use super::{AdminServer, Desk, Filter, Health, Newcomer, Sources, TakeOvers, client};
 use crate::{
     acme::{Reading, Scheduler, SchedulerParts, memory::Conduct, memory::MemoryAuthority},
     alert::AlertStatus,
@@ -16,7 +16,6 @@ use crate::{
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
     sync::mpsc,
     task::JoinHandle,
 };
@@ -28,7 +27,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct World {
     socket: PathBuf,
     take_overs: TakeOvers,
-    newcomers: mpsc::Receiver<UnixStream>,
+    newcomers: mpsc::Receiver<Newcomer>,
     _folder: tempfile::TempDir,
     _scheduler: Scheduler,
     ended: JoinHandle<()>,
@@ -144,7 +143,7 @@ async fn who_takes_over_gets_a_plain_stream_and_a_second_one_has_to_wait() {
     let mut newcomer = client::take_over(&world.socket).await.unwrap();
     let second = client::take_over(&world.socket).await.unwrap_err();
     assert!(second.to_string().contains("another take-over"), "{second}");
-    let mut ours = world.newcomers.recv().await.unwrap();
+    let mut ours = world.newcomers.recv().await.unwrap().stream;
     newcomer.write_all(b"hold").await.unwrap();
     let mut said = [0; 4];
     ours.read_exact(&mut said).await.unwrap();

@@ -18,7 +18,7 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Health, Sources, TakeOvers},
+    admin::{Desk, Health, Newcomer, Sources, TakeOvers},
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -43,7 +43,7 @@ use std::{
 use supervisor::Supervisor;
 use take_over::{Arrival, Leaving, Successor};
 use tokio::{
-    net::{TcpListener, UnixStream},
+    net::TcpListener,
     sync::{mpsc, oneshot},
 };
 use tracing::{error, info, warn};
@@ -144,7 +144,7 @@ pub struct Daemon {
     health: Health,
     policies: PolicyServer,
     take_overs: TakeOvers,
-    leaving: Option<(Leaving, mpsc::Receiver<UnixStream>)>,
+    leaving: Option<(Leaving, mpsc::Receiver<Newcomer>)>,
     https: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,

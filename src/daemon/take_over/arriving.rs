@@ -7,6 +7,7 @@ use crate::{
     daemon::StartError,
     listening::{ListenError, Listeners, PassedSocket, Passer, listen},
 };
+use bytes::Bytes;
 use std::{io, path::Path};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -55,7 +56,8 @@ impl Arrival {
             }
             Err(error) => return Err(TakeOverError::Ask(error)),
         };
-        let mut talk = Talk(stream);
+        let mut talk = Talk::new(stream, Bytes::new());
+        talk.say(&Word::Lend).await.map_err(TakeOverError::Broken)?;
         let count = match prompt(talk.hear()).await.map_err(TakeOverError::Broken)? {
             Some(Word::Sockets(count)) => count,
             word => return Err(unexpected(word)),

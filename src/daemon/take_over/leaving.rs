@@ -1,11 +1,12 @@
 //! The old daemon: lends its sockets, lets go of the store, and ends when the new one is ready.
 
 use super::{Talk, Word, is_end, prompt};
-use crate::{acme::SchedulerHandle, listening::PassedSocket, logging::chain, storage::SqliteStorage};
+use crate::{
+    acme::SchedulerHandle, admin::Newcomer, listening::PassedSocket, logging::chain, storage::SqliteStorage,
+};
 use rustix::net::sockopt::socket_peercred;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
-    net::UnixStream,
     sync::mpsc,
     time::{sleep, timeout},
 };
@@ -64,21 +65,21 @@ enum NotTaken {
 impl Leaving {
     /// Waits until a new daemon is ready to take our place; one that fails changes nothing for long.
     ///
-    /// The streams of daemons that want to take over come by `newcomers`.
-    pub async fn successor(self, mut newcomers: mpsc::Receiver<UnixStream>) -> Successor {
+    /// Daemons that want to take over come by `newcomers`.
+    pub async fn successor(self, mut newcomers: mpsc::Receiver<Newcomer>) -> Successor {
         let mut next = None;
         loop {
-            let stream = match next.take() {
-                Some(stream) => stream,
+            let Newcomer { stream, said } = match next.take() {
+                Some(newcomer) => newcomer,
                 None => match newcomers.recv().await {
-                    Some(stream) => stream,
+                    Some(newcomer) => newcomer,
                     None => std::future::pending().await,
                 },
             };
             let process =
                 socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get().unsigned_abs());
             info!(process, "another daemon asks to take over");
-            let mut talk = Talk(stream);
+            let mut talk = Talk::new(stream, said);
             let Err(why) = self.hand_over(&mut talk).await else { return Successor { talk, process } };
             warn!(why = %chain(&why), "not taken over, this daemon goes on");
             // It may be gone, which is why.
@@ -87,12 +88,13 @@ impl Leaving {
             // While the store cannot be had back, another new daemon may be what helps.
             next = tokio::select! {
                 () = self.go_on() => None,
-                stream = newcomers.recv() => stream,
+                newcomer = newcomers.recv() => newcomer,
             };
         }
     }
 
     async fn hand_over(&self, talk: &mut Talk) -> Result<(), NotTaken> {
+        prompt(expect(talk, &Word::Lend)).await?;
         talk.say(&Word::Sockets(self.sockets.len())).await?;
         talk.send(&self.sockets).await?;
         prompt(expect(talk, &Word::Hold)).await?;

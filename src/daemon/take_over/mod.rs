@@ -4,7 +4,7 @@
 //!
 //! | the new daemon | the old daemon |
 //! | --- | --- |
-//! | has read and checked its configuration | |
+//! | has read and checked its configuration, asks to `lend` | |
 //! | | sends its listening sockets |
 //! | binds what it lacks, asks to `hold` | |
 //! | | begins no orders, lets those under way end, stops writing to the store: `held` |
@@ -24,6 +24,7 @@ pub use arriving::TakeOverError;
 pub(super) use leaving::{Leaving, Successor};
 
 use crate::listening::{PassedSocket, receive_socket, send_socket};
+use bytes::Bytes;
 use std::{io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,6 +42,8 @@ const PROMPT: Duration = Duration::from_secs(60);
 /// What the two say to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
+    /// The new one: send your sockets.
+    Lend,
     /// The old one: so many sockets follow.
     Sockets(usize),
     /// The new one: stop writing.
@@ -57,11 +60,20 @@ enum Word {
 
 /// The stream between the two.
 #[derive(Debug)]
-struct Talk(UnixStream);
+struct Talk {
+    stream: UnixStream,
+    /// What was read of it before.
+    ahead: Bytes,
+}
 
 impl Talk {
+    fn new(stream: UnixStream, ahead: Bytes) -> Self {
+        Self { stream, ahead }
+    }
+
     async fn say(&mut self, word: &Word) -> io::Result<()> {
         let line = match word {
+            Word::Lend => "lend\n".to_owned(),
             Word::Sockets(count) => format!("sockets {count}\n"),
             Word::Hold => "hold\n".to_owned(),
             Word::Held => "held\n".to_owned(),
@@ -69,7 +81,7 @@ impl Talk {
             Word::Yours => "yours\n".to_owned(),
             Word::Refused(why) => format!("refused {}\n", why.replace('\n', " ")),
         };
-        prompt(self.0.write_all(line.as_bytes())).await
+        prompt(self.stream.write_all(line.as_bytes())).await
     }
 
     /// The next word; `None` when the other side is gone.
@@ -77,7 +89,7 @@ impl Talk {
         // Octet by octet: what follows may be a socket, which a reader ahead of it would lose.
         let mut line = Vec::new();
         loop {
-            let octet = match self.0.read_u8().await {
+            let octet = match self.octet().await {
                 Ok(b'\n') => break,
                 Ok(octet) => octet,
                 Err(error) if is_end(&error) => return Ok(None),
@@ -92,6 +104,7 @@ impl Talk {
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let word = match word {
             "sockets" => rest.parse().ok().filter(|count| *count <= SOCKETS_MAX).map(Word::Sockets),
+            "lend" => Some(Word::Lend),
             "hold" => Some(Word::Hold),
             "held" => Some(Word::Held),
             "ready" => Some(Word::Ready),
@@ -102,9 +115,16 @@ impl Talk {
         word.map(Some).ok_or_else(|| not_understood(&line))
     }
 
+    async fn octet(&mut self) -> io::Result<u8> {
+        match self.ahead.is_empty() {
+            true => self.stream.read_u8().await,
+            false => Ok(self.ahead.split_to(1)[0]),
+        }
+    }
+
     async fn send(&self, sockets: &[PassedSocket]) -> io::Result<()> {
         for socket in sockets {
-            prompt(send_socket(&self.0, socket)).await?;
+            prompt(send_socket(&self.stream, socket)).await?;
         }
         Ok(())
     }
@@ -112,7 +132,7 @@ impl Talk {
     async fn receive(&self, count: usize) -> io::Result<Vec<PassedSocket>> {
         let mut sockets = Vec::new();
         for _ in 0..count {
-            sockets.push(prompt(receive_socket(&self.0)).await?);
+            sockets.push(prompt(receive_socket(&self.stream)).await?);
         }
         Ok(sockets)
     }
