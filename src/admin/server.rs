@@ -4,6 +4,7 @@ use super::{
     commands::{self, Desk},
     health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
@@ -62,6 +63,8 @@ pub struct Sources {
     pub take_overs: TakeOvers,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    pub certificates_elsewhere: bool,
     /// Whether policies are compared with MX records.
     pub cross_check_enabled: bool,
 }
@@ -108,10 +111,9 @@ impl AdminServer {
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         let take_overs = sources.take_overs.clone();
         info!(socket = %self.path.display(), "answering status questions");
-        let router = Router::new()
-            .route("/status.json", get(status))
+        let router = questions()
             .merge(commands::routes())
-            .merge(health::routes())
+            .merge(log::routes())
             .merge(take_over::routes())
             .with_state(sources);
         let served = axum::serve(self.listener, router)
@@ -137,6 +139,11 @@ fn is_socket(path: &Path) -> io::Result<bool> {
     }
     let problem = format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
     Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+}
+
+/// What may be asked here and of the admin page alike: nothing that changes anything.
+pub(super) fn questions() -> Router<Sources> {
+    Router::new().route("/status.json", get(status)).merge(health::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
@@ -228,6 +235,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
             .concat(),
         internal_authority: sources.internal_authority,
+        certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
             .into_iter()
@@ -242,9 +250,11 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
 
 /// For how many domains DNS answers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Silence {
-    answered: usize,
-    unanswered: usize,
+pub(super) struct Silence {
+    /// Those it does.
+    pub answered: usize,
+    /// Those it does not, at the last question.
+    pub unanswered: usize,
 }
 
 impl Silence {
@@ -269,9 +279,10 @@ struct Trouble {
 impl Trouble {
     fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
+        let is_ours = !sources.certificates_elsewhere;
         Self {
-            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
-            failing: certificate.last_failure.is_some(),
+            without_certificate: is_ours && certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: is_ours && certificate.last_failure.is_some(),
             worst: worst(checked.findings.iter().map(|known| &known.finding)),
         }
     }
@@ -293,7 +304,7 @@ impl Trouble {
 }
 
 /// Alerts that nobody takes.
-fn undelivered(alerts: &AlertStatus) -> Vec<String> {
+pub(super) fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     let told = |target: TargetStatus| {
         let (why, since) = target.trouble?;
         Some(format!("alert {} not delivered since {}: {why}", target.alert, whole_seconds(since)))
@@ -301,7 +312,7 @@ fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     alerts.targets().into_iter().filter_map(told).collect()
 }
 
-fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
+pub(super) fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(trouble) = &overview.storage_trouble {
@@ -316,7 +327,7 @@ fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     troubles
 }
 
-fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
+pub(super) fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
     let state = reload.load();
     let refused = state.faults.iter().filter(|fault| fault.holds_back());
     ReloadSummary {
@@ -333,7 +344,12 @@ pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &HostedPolicy) -> DomainReport {
+pub(super) fn report(
+    sources: &Sources,
+    snapshot: &Snapshot,
+    host: &PolicyHost,
+    hosted: &HostedPolicy,
+) -> DomainReport {
     let domain = host.domain();
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();

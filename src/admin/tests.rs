@@ -73,6 +73,7 @@ impl World {
             health: Health::default(),
             take_overs: take_overs.clone(),
             internal_authority: false,
+            certificates_elsewhere: false,
             cross_check_enabled: false,
         };
         let folder = tempfile::tempdir().unwrap();

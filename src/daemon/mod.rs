@@ -3,6 +3,9 @@
 //! Nothing here decides anything about policies or certificates. A new room on floor 4 costs one
 //! block in [`Daemon::start`].
 
+mod admin_page;
+mod entrances;
+mod log;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -18,7 +21,10 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Health, Newcomer, Sources, TakeOvers},
+    admin::{
+        Desk, Health, Newcomer, Sources, TakeOvers,
+        page::{PageParts, PageServer},
+    },
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -26,12 +32,13 @@ use crate::{
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::{Entrance, ListenError, Listeners, PassedSocket},
+    listening::{ListenError, PassedSocket},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -42,10 +49,7 @@ use std::{
 };
 use supervisor::Supervisor;
 use take_over::{Arrival, Leaving, Successor};
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -145,8 +149,8 @@ pub struct Daemon {
     policies: PolicyServer,
     take_overs: TakeOvers,
     leaving: Option<(Leaving, mpsc::Receiver<Newcomer>)>,
-    https: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    listening: Addresses,
+    page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
 
@@ -192,14 +196,16 @@ impl Daemon {
             Some(lookup) => lookup,
             None => resolver(&server)?,
         };
-        let Listeners { https, http, .. } = arrival.listen(&server)?;
-        let sockets = shared(&https, &http).map_err(part("a listening socket"))?;
+        let mut listeners = arrival.listen(&server)?;
+        let sockets = listeners.shared().map_err(part("a listening socket"))?;
         let admin = match arrival.has_old() {
             true => StatusSocket::replace(&server.admin.socket),
             false => StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?,
         };
+        let page = admin_page::open(std::mem::take(&mut listeners.page), &server.admin)?;
+        let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
+        let listening = Addresses::of(&listeners);
         arrival.ready().await?;
-        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -207,19 +213,14 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        for listener in https {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
-        }
-        for listener in http {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
-        }
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
-        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        // What is held of hosts that need no certificate any more is kept as if they had left.
+        let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
-            snapshot: snapshot.clone(),
+            snapshot: wanted,
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
@@ -243,13 +244,14 @@ impl Daemon {
 
         let checks = CrossCheck::new(
             snapshot.clone(),
-            lookup,
+            Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
-            cross_check_settings(&server.cross_check, &server.acme),
+            cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
         let cross_check = checks.status();
+        let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
             true => AlertStatus::default(),
             false => {
@@ -279,18 +281,18 @@ impl Daemon {
             desk,
             health: health.clone(),
             take_overs: take_overs.clone(),
-            internal_authority: server.acme.is_internal(),
+            internal_authority: server.signs_internally(),
+            certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
+        if let Some(page) = page {
+            supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
+        }
         supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
-        for address in &https_at {
-            info!(%address, "listening for https");
-        }
-        for address in &http_at {
-            info!(%address, "listening for http");
-        }
+        listening.log();
         Ok(Self {
             supervisor,
             storage,
@@ -302,20 +304,30 @@ impl Daemon {
             policies,
             take_overs,
             leaving: Some((leaving, newcomers)),
-            https: https_at,
-            http: http_at,
+            listening,
+            page: page_at,
             internal_root,
         })
     }
 
     /// HTTPS addresses, with the ports the system chose.
     pub fn https(&self) -> &[SocketAddr] {
-        &self.https
+        &self.listening.https
     }
 
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
-        &self.http
+        &self.listening.http
+    }
+
+    /// Addresses for proxies that end TLS, with the ports the system chose.
+    pub fn backend(&self) -> &[SocketAddr] {
+        &self.listening.backend
+    }
+
+    /// Addresses of the admin page, with the ports the system chose.
+    pub fn page(&self) -> &[SocketAddr] {
+        &self.page
     }
 
     /// The challenge answers that are up, for tests that play the authority.
@@ -329,7 +341,7 @@ impl Daemon {
         let root = self.internal_root.as_ref()?;
         let snapshot = self.snapshot.load();
         let host = snapshot.iter().map(|(host, _)| host).min()?;
-        let mut at = *self.https.first()?;
+        let mut at = *self.listening.https.first()?;
         match at {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -434,12 +446,6 @@ async fn arrive(server: &Server, beginning: Beginning) -> Result<Arrival, StartE
     Ok(arrival)
 }
 
-/// Handles on all sockets, for a daemon that takes over.
-fn shared(https: &[TcpListener], http: &[TcpListener]) -> io::Result<Vec<PassedSocket>> {
-    let share = |entrance| move |listener| PassedSocket::share(entrance, listener);
-    https.iter().map(share(Entrance::Https)).chain(http.iter().map(share(Entrance::Http))).collect()
-}
-
 async fn finished(reloading: &mut Option<oneshot::Receiver<ReloadReport>>) {
     if let Some(report) = reloading {
         // An error means that the reloader has gone, which the supervisor reports.
@@ -457,12 +463,11 @@ fn say_left(left: usize) {
     }
 }
 
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
+    if let Some(file) = &server.store.key_file {
+        info!(key_file = %file.display(), "private keys are sealed in the store");
+    }
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
@@ -505,8 +510,8 @@ fn order_settings(server: &Server) -> Acme {
 }
 
 /// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
-fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
-    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+fn cross_check_settings(wanted: &config::CrossCheck, internal: bool) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !internal, ..wanted.clone() }
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
@@ -538,7 +543,7 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authorities in their order, and where the root of the internal one is.
+/// The configured authorities in their order (none where no certificates are ordered and none is named), and where the root of the internal one is.
 async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
@@ -546,6 +551,9 @@ async fn authorities(
 ) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
     let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
     let mut internal_root = None;
+    if !server.orders_certificates() && server.acme.is_internal() {
+        return Ok((authorities, internal_root));
+    }
     for settings in &server.acme.authorities {
         match &settings.directory {
             Directory::Url(url) => {

@@ -23,7 +23,8 @@ use std::{
 use tokio::{io::Interest, net::UnixStream};
 
 /// The octets that stand for what a socket is for.
-const OCTETS: [(u8, Entrance); 2] = [(b'S', Entrance::Https), (b'H', Entrance::Http)];
+const OCTETS: [(u8, Entrance); 4] =
+    [(b'S', Entrance::Https), (b'H', Entrance::Http), (b'B', Entrance::Backend), (b'P', Entrance::Page)];
 
 /// Sends `socket` over `stream`; it stays open here as well.
 ///
@@ -78,7 +79,8 @@ mod tests {
     #[tokio::test]
     async fn sockets_arrive_with_what_they_are_for_and_words_around_them_stay_whole() {
         let (mut one, mut other) = UnixStream::pair().unwrap();
-        let sockets = [Entrance::Https, Entrance::Http].map(|entrance| {
+        let all = [Entrance::Https, Entrance::Http, Entrance::Backend, Entrance::Page];
+        let sockets = all.map(|entrance| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             PassedSocket::new(Some(entrance), listener.into()).unwrap()
         });

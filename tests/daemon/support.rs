@@ -106,6 +106,7 @@ pub struct Daemon {
     log: Arc<Log>,
     pub https: SocketAddr,
     pub http: SocketAddr,
+    pub backend: SocketAddr,
     pub root: PathBuf,
 }
 
@@ -140,15 +141,23 @@ impl Daemon {
             });
         }
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") }
+        let (https, http, backend) = (unbound, unbound, unbound);
+        Self { child, log, https, http, backend, root: home.path("state/internal-root.pem") }
     }
 
     /// Waits until everything is served, and learns where.
     #[track_caller]
     pub fn wait_until_ready(&mut self, home: &Home) {
-        self.https = self.address("listening for https");
-        if !fs::read_to_string(home.main_file()).unwrap().contains("http = []") {
+        let main = fs::read_to_string(home.main_file()).unwrap();
+        let with_https = !main.contains("https = []");
+        if with_https {
+            self.https = self.address("listening for https");
+        }
+        if with_https && !main.contains("http = []") {
             self.http = self.address("listening for http\"");
+        }
+        if main.contains("\nbackend = [") {
+            self.backend = self.address("listening for proxies");
         }
         self.wait_for_log("\"ready\"");
     }

@@ -29,6 +29,7 @@ impl Reader<'_, '_> {
         }
         let span = t.span_of("listen");
         admin.listen = self.addresses(t, "listen", None, &mut Vec::new()).unwrap_or_default();
+        let names_span = t.span_of("names");
         admin.names = self.page_names(t);
         let has_token = t.has("token_file");
         admin.token_file = self.path(t, "token_file");
@@ -45,6 +46,11 @@ impl Reader<'_, '_> {
             let remedy = "write admin.certificate_file, admin.key_file and admin.token_file, or listen on \
                           \"127.0.0.1:8460\" and reach it through ssh -L";
             self.reading.fault(span, "admin.listen", problem, remedy);
+        }
+        if !admin.names.is_empty() && !has_token {
+            let problem = "who asks for the page by a name comes from elsewhere, through a proxy at least";
+            let remedy = "write admin.token_file, or take the names out";
+            self.reading.fault(names_span, "admin.names", problem, remedy);
         }
         admin
     }

@@ -53,17 +53,21 @@ fn what_other_hosts_can_reach_is_refused_without_tls_and_a_token() {
 
 #[test]
 fn half_a_certificate_and_a_name_that_is_none_are_faults() {
-    let faults = refused("certificate_file = \"a.pem\"\nnames = [\"a b\", \"x:1\", \"\"]\n");
+    let faults =
+        refused("token_file = \"t\"\ncertificate_file = \"a.pem\"\nnames = [\"a b\", \"x:1\", \"\"]\n");
     assert_eq!(
         faults,
         [
-            "main.toml:2:1: it stands without admin.key_file; write admin.key_file as well, or take it out",
-            "main.toml:3:10: \"a b\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
-            "main.toml:3:17: \"x:1\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
-            "main.toml:3:24: \"\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
+            "main.toml:3:1: it stands without admin.key_file; write admin.key_file as well, or take it out",
+            "main.toml:4:10: \"a b\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
+            "main.toml:4:17: \"x:1\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
+            "main.toml:4:24: \"\" is neither a name nor an address; write it as \"mta-stsd.example.net\" or \"192.0.2.1\", without a port",
         ]
     );
-    let (admin, _) =
-        admin("names = [\"Mail\", \"STS.Example.NET\", \"::ffff:192.0.2.1\", \"2001:DB8::1\"]\n");
+    let (admin, _) = admin(
+        "token_file = \"t\"\nnames = [\"Mail\", \"STS.Example.NET\", \"::ffff:192.0.2.1\", \"2001:DB8::1\"]\n",
+    );
+    let faults = refused("names = [\"a.example\"]\n");
+    assert!(faults.len() == 1 && faults[0].contains("2:1: who asks for the page by a name"), "{faults:?}");
     assert_eq!(admin.names, ["mail", "sts.example.net", "192.0.2.1", "2001:db8::1"]);
 }

@@ -3,7 +3,7 @@
 use super::{PROMPT, Talk, Word, prompt};
 use crate::{
     admin::client::{self, AskError},
-    config::Server,
+    config::{Listen, Server},
     daemon::StartError,
     listening::{ListenError, Listeners, PassedSocket, Passer, listen},
 };
@@ -86,7 +86,8 @@ impl Arrival {
             return Ok(listeners);
         }
         let (passed, passer) = (std::mem::take(&mut self.passed.0), self.passed.1);
-        let listeners = listen(&server.listen.https, &server.listen.http, passed, passer)?;
+        let Listen { https, http, backend, .. } = &server.listen;
+        let listeners = listen(https, http, backend, &server.admin.listen, passed, passer)?;
         for remark in &listeners.remarks {
             warn!("{remark}");
         }
