@@ -10,6 +10,7 @@ pub mod page;
 mod schedule;
 mod server;
 mod status;
+mod take_over;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub use server::{AdminServer, Sources};
 pub use status::{
     CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };
+pub use take_over::{Newcomer, TakeOvers};

@@ -27,6 +27,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,6 +45,8 @@ struct Shared {
     handshakes: Handshakes,
     permits: Permits,
     counters: Counters,
+    /// Listeners that accept.
+    accepting: watch::Sender<usize>,
 }
 
 /// What a listener left behind when it stopped.
@@ -105,6 +108,7 @@ impl PolicyServer {
             handshakes,
             permits,
             counters: Counters::default(),
+            accepting: watch::Sender::default(),
         }))
     }
 
@@ -116,6 +120,12 @@ impl PolicyServer {
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
+    }
+
+    /// Waits until no listener accepts any more, after the stop of all.
+    pub async fn stopped_accepting(&self) {
+        // We hold the sender, so this can only end well.
+        let _ = self.0.accepting.subscribe().wait_for(|accepting| *accepting == 0).await;
     }
 
     /// Serves policies and TLS-ALPN-01 answers at `entrance` until `stop`, then drains.
@@ -137,6 +147,7 @@ impl PolicyServer {
     async fn run(&self, service: Service, entrance: PolicyListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
+        self.0.accepting.send_modify(|accepting| *accepting += 1);
         let PolicyListener { listener, front, access_log } = entrance;
         let mut acceptor = Acceptor::new(listener, front.clone(), self.0.permits.clone());
         let common = Arc::new(Common { service, front, access_log, stop });
@@ -155,6 +166,7 @@ impl PolicyServer {
             }
         }
         drop(acceptor);
+        self.0.accepting.send_modify(|accepting| *accepting -= 1);
         connections.close();
         let _ = timeout(self.0.limits.drain_timeout, connections.wait()).await;
         let left = connections.len();
