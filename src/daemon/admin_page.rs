@@ -1,7 +1,11 @@
 //! The admin page's sockets, where the configuration has any.
 
 use super::{StartError, part};
-use crate::{admin::page::PageServer, config::Admin, listening::{ListenError, bind_all}};
+use crate::{
+    admin::page::PageServer,
+    config::Admin,
+    listening::{ListenError, bind_all},
+};
 
 /// Binds `admin.listen`, and looks whether the page's token and certificate can be used: a page that
 /// nobody could log in to is better noticed now. `None` where there is to be no page.

@@ -4,8 +4,8 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
-mod log;
 mod entrances;
+mod log;
 pub mod process;
 mod signals;
 mod status_socket;
