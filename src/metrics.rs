@@ -46,10 +46,7 @@ pub fn counters<const N: usize>(
 }
 
 /// Has `read` write its figures whenever somebody asks.
-pub fn read_by(
-    registry: &mut Registry,
-    read: impl Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static,
-) {
+pub fn read_by(registry: &mut Registry, read: impl Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static) {
     registry.register_collector(Box::new(Reader(read)));
 }
 
@@ -158,7 +155,9 @@ fn as_text(metrics: &str) -> String {
             let (name, rest) = line.strip_prefix(word)?.split_once(' ')?;
             match (counters.contains(name), infos.contains(name)) {
                 (true, _) => Some(format!("{word}{name}_total {rest}")),
-                (_, true) => Some(format!("{word}{name}_info {}", if word == "# TYPE " { "gauge" } else { rest })),
+                (_, true) => {
+                    Some(format!("{word}{name}_info {}", if word == "# TYPE " { "gauge" } else { rest }))
+                }
                 _ => None,
             }
         });
@@ -231,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_format_is_what_the_accept_field_names() {
-        let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         assert_eq!(Format::wanted(Some(prometheus)), Format::OpenMetrics);
         for accept in [None, Some("*/*"), Some("text/plain")] {
             assert_eq!(Format::wanted(accept), Format::Text);

@@ -2,6 +2,7 @@
 
 pub mod client;
 mod commands;
+mod figures;
 mod health;
 mod listing;
 mod schedule;

@@ -2,6 +2,7 @@
 
 use super::{
     commands::{self, Desk},
+    figures,
     health::{self, Health},
     listing::ListedHost,
     status::{
@@ -14,6 +15,7 @@ use crate::{
     audit::{Severity, worst},
     clock::Clock,
     cross_check::{CrossCheckStatus, DomainStatus},
+    metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
     publishing::records_to_publish,
@@ -33,6 +35,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +60,8 @@ pub struct Sources {
     pub desk: Desk,
     /// Whether connections should be sent here.
     pub health: Health,
+    /// What `/metrics` shows.
+    pub figures: Arc<Registry>,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether policies are compared with MX records.
@@ -92,6 +97,7 @@ impl AdminServer {
             .route("/status.json", get(status))
             .merge(commands::routes())
             .merge(health::routes())
+            .merge(figures::routes())
             .with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })

@@ -62,6 +62,7 @@ impl World {
                 certificates: storage,
             },
             health: Health::default(),
+            figures: Arc::default(),
             internal_authority: false,
             cross_check_enabled: false,
         };

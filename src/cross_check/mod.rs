@@ -7,6 +7,7 @@
 
 mod confirm;
 mod cycle;
+pub mod metrics;
 mod place;
 mod record;
 mod status;

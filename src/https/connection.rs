@@ -76,22 +76,28 @@ pub(super) enum Ending {
     Fault(hyper::Error),
 }
 
-/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail.
-pub(super) async fn serve<IO, A>(
+/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. `answered` is told every
+/// status and how long working the answer out took, of those answers, too, that limits give.
+pub(super) async fn serve<IO, A, D>(
     io: &mut IO,
     protocol: Protocol,
     limits: &Limits,
     stop: &CancellationToken,
     answer: A,
+    answered: D,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode, Duration),
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
         activity.note_request(limits.requests_per_connection);
-        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer)))
+        let begun = Instant::now();
+        let response = admit(&request, limits, &activity, &answer);
+        answered(response.status(), begun.elapsed());
+        ready(Ok::<_, Infallible>(response))
     });
     let ending = match protocol {
         // Boxed: moved through async functions by value they would be in the task several times over.

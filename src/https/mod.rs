@@ -5,8 +5,8 @@
 //! for nobody but its own sender: it reads the snapshot, the certificate table and its socket.
 
 mod connection;
-mod counters;
 mod handshake;
+mod metrics;
 mod plain;
 mod rate;
 mod respond;
@@ -14,6 +14,6 @@ mod server;
 mod tls;
 mod unfinished;
 
-pub use counters::{Counter, Counters};
+pub use metrics::Counters;
 pub use respond::respond;
 pub use server::{Drained, PolicyServer};

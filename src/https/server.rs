@@ -2,8 +2,8 @@
 
 use super::{
     connection::{self, GRACE, Protocol},
-    counters::Counters,
     handshake::Handshakes,
+    metrics::Counters,
     plain,
     respond::respond,
 };
@@ -11,15 +11,21 @@ use crate::{
     certificate::{CertificateTable, ChallengeTable},
     config::Limits,
     listening::{Accepted, Acceptor, Arrival, Permits, Refusal},
+    metrics::{Registry, read_by},
     snapshot::SharedSnapshot,
 };
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::Full;
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use http::StatusCode;
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, field::display};
@@ -77,6 +83,24 @@ impl PolicyServer {
         &self.0.counters
     }
 
+    /// Shows what became of connections and requests, and how many are open, in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.counters.register(registry);
+        let (permits, most) = (self.0.permits.clone(), self.0.limits.connections as f64);
+        read_by(registry, move |page| {
+            page.gauge(
+                "open_connections",
+                "Connections open now, over all listeners",
+                permits.open() as f64,
+            )?;
+            page.gauge(
+                "open_connections_max",
+                "Connections that may be open at once (limits.connections)",
+                most,
+            )
+        });
+    }
+
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
@@ -107,8 +131,8 @@ impl PolicyServer {
                     let task = self.clone().serve(service, accepted, stop.clone(), cut.clone());
                     connections.spawn(task);
                 }
-                Arrival::Refused(Refusal::Total) => self.0.counters.refused_total.add(),
-                Arrival::Refused(Refusal::Address) => self.0.counters.refused_address.add(),
+                Arrival::Refused(Refusal::Total) => drop(self.0.counters.refused_total.inc()),
+                Arrival::Refused(Refusal::Address) => drop(self.0.counters.refused_address.inc()),
             }
         }
         drop(acceptor);
@@ -145,12 +169,16 @@ impl PolicyServer {
 
     async fn serve_https(&self, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
         let Shared { snapshot, limits, handshakes, counters, .. } = &*self.0;
+        let accepted_at = Instant::now();
         // Boxed, so that a connection that idles afterwards does not keep room for another handshake.
         let finished = tokio::select! {
             biased;
             finished = Box::pin(handshakes.finish(stream, peer.ip())) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
-            () = async { stop.cancelled().await; sleep(GRACE).await } => return,
+            () = async { stop.cancelled().await; sleep(GRACE).await } => {
+                counters.stopped.inc();
+                return;
+            }
         };
         let (mut tls, host) = match finished {
             Ok(finished) => finished,
@@ -165,31 +193,31 @@ impl PolicyServer {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ending = connection::serve(&mut tls, protocol, limits, stop, |request| {
-            let response = respond(&snapshot.load(), &host, request);
-            match response.status() {
-                StatusCode::OK => counters.served.add(),
-                _ => counters.not_served.add(),
+        counters.handshake_finished(accepted_at.elapsed());
+        let first = AtomicBool::new(true);
+        let answered = |status: StatusCode, took| {
+            let mode = snapshot.load().find(host.as_str()).map(|hosted| hosted.policy.policy().mode());
+            counters.answered(status, mode, took);
+            if first.swap(false, Relaxed) {
+                counters.first_answer(accepted_at.elapsed());
             }
-            debug!(%peer, %host, status = response.status().as_u16(), "request answered");
-            response
-        })
-        .await;
+            debug!(%peer, %host, status = status.as_u16(), "request answered");
+        };
+        let answer = |request: &_| respond(&snapshot.load(), &host, request);
+        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, answered).await;
         self.note(peer, ending);
     }
 
     async fn serve_http(&self, mut stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
         let Shared { challenges, limits, counters, .. } = &*self.0;
-        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, |request| {
-            let response: Response<Full<Bytes>> = plain::respond(challenges, request);
-            match response.status() {
-                StatusCode::OK => counters.http_01.add(),
-                _ => counters.plain_not_found.add(),
-            }
-            debug!(%peer, status = response.status().as_u16(), "plain request answered");
-            response
-        })
-        .await;
+        let answered = |status: StatusCode, _| {
+            let counter =
+                if status == StatusCode::OK { &counters.http_01 } else { &counters.plain_not_found };
+            counter.inc();
+            debug!(%peer, status = status.as_u16(), "plain request answered");
+        };
+        let answer = |request: &_| plain::respond(challenges, request);
+        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, answered).await;
         self.note(peer, ending);
     }
 
@@ -197,11 +225,11 @@ impl PolicyServer {
         match ending {
             connection::Ending::Closed => {}
             connection::Ending::Idle => {
-                self.0.counters.idle.add();
+                self.0.counters.idle.inc();
                 debug!(%peer, "connection dropped: no new request");
             }
             connection::Ending::Fault(error) => {
-                self.0.counters.http_error.add();
+                self.0.counters.http_error.inc();
                 debug!(%peer, %error, "connection ended with a fault");
             }
         }
@@ -214,7 +242,7 @@ struct CountPanic<'a>(&'a Counters);
 impl Drop for CountPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.panics.add();
+            self.0.panics.inc();
         }
     }
 }

@@ -9,6 +9,7 @@ mod folder;
 mod history;
 mod history_rows;
 mod memory;
+pub mod metrics;
 mod pools;
 mod reader;
 mod rows;
