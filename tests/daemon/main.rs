@@ -11,6 +11,7 @@ mod fault_proxy;
 mod issue;
 mod kills;
 mod looking;
+mod metrics;
 mod operator;
 #[path = "../support/pebble.rs"]
 mod pebble;
