@@ -27,6 +27,7 @@ const DOORS: &[(&str, &str)] = &[
     ("toml", "config/"),
     ("sqlx", "storage/"),
     ("axum", "admin/"),
+    ("askama", "admin/"),
     ("prometheus_client", "metrics.rs"),
 ];
 

@@ -5,7 +5,7 @@ use super::{
     listing::{AccountReport, Filter, ListedHost, Plan},
     status::Overview,
 };
-use crate::name::PolicyHost;
+use crate::{logging::LogLevel, name::PolicyHost};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -188,6 +188,35 @@ pub async fn change_key(socket: &Path, authority: Option<&str>) -> Result<Answer
 /// As [`accounts`].
 pub async fn deactivate(socket: &Path, authority: Option<&str>) -> Result<Answer, AskError> {
     exchange(socket, Method::POST, &at("/account/deactivate", authority), PATIENCE).await
+}
+
+/// What the daemon logs.
+///
+/// # Errors
+///
+/// [`AskError::Refused`] when it does not write its own log.
+pub async fn log_level(socket: &Path) -> Result<LogLevel, AskError> {
+    exchange(socket, Method::GET, "/log", TIMEOUT).await
+}
+
+/// Logs at `level`, for `time` or until the daemon ends.
+///
+/// # Errors
+///
+/// [`AskError::Refused`] also when `level` makes no sense.
+pub async fn set_log_level(socket: &Path, level: &str, time: Option<Duration>) -> Result<LogLevel, AskError> {
+    let seconds = time.map(|time| format!("&seconds={}", time.as_secs())).unwrap_or_default();
+    let target = format!("/log?level={}{seconds}", escaped(level));
+    exchange(socket, Method::POST, &target, TIMEOUT).await
+}
+
+/// Logs as the daemon was started with.
+///
+/// # Errors
+///
+/// As [`log_level`].
+pub async fn reset_log_level(socket: &Path) -> Result<LogLevel, AskError> {
+    exchange(socket, Method::POST, "/log", TIMEOUT).await
 }
 
 fn at(path: &str, authority: Option<&str>) -> String {

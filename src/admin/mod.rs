@@ -1,10 +1,13 @@
-//! What an operator may ask the running daemon and tell it to do, over a unix socket that only its owner can open.
+//! What an operator may ask the running daemon and tell it to do: everything over a unix socket that only
+//! its owner can open, most of it to be looked at on the admin page.
 
 pub mod client;
 mod commands;
 mod figures;
 mod health;
 mod listing;
+mod log;
+pub mod page;
 mod schedule;
 mod server;
 mod status;

@@ -5,6 +5,7 @@ use super::{
     figures,
     health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
@@ -93,12 +94,7 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router = Router::new()
-            .route("/status.json", get(status))
-            .merge(commands::routes())
-            .merge(health::routes())
-            .merge(figures::routes())
-            .with_state(sources);
+        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
@@ -109,6 +105,11 @@ impl AdminServer {
             debug!(%error, "status socket not removed");
         }
     }
+}
+
+/// What may be asked here and of the admin page alike: nothing that changes anything.
+pub(super) fn questions() -> Router<Sources> {
+    Router::new().route("/status.json", get(status)).merge(health::routes()).merge(figures::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
@@ -217,9 +218,11 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
 
 /// For how many domains DNS answers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Silence {
-    answered: usize,
-    unanswered: usize,
+pub(super) struct Silence {
+    /// Those it does.
+    pub answered: usize,
+    /// Those it does not, at the last question.
+    pub unanswered: usize,
 }
 
 impl Silence {
@@ -268,7 +271,7 @@ impl Trouble {
 }
 
 /// Alerts that nobody takes.
-fn undelivered(alerts: &AlertStatus) -> Vec<String> {
+pub(super) fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     let told = |target: TargetStatus| {
         let (why, since) = target.trouble?;
         Some(format!("alert {} not delivered since {}: {why}", target.alert, whole_seconds(since)))
@@ -276,7 +279,7 @@ fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     alerts.targets().into_iter().filter_map(told).collect()
 }
 
-fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
+pub(super) fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(trouble) = &overview.storage_trouble {
@@ -291,7 +294,7 @@ fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     troubles
 }
 
-fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
+pub(super) fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
     let state = reload.load();
     let refused = state.faults.iter().filter(|fault| fault.holds_back());
     ReloadSummary {
@@ -308,7 +311,12 @@ pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &HostedPolicy) -> DomainReport {
+pub(super) fn report(
+    sources: &Sources,
+    snapshot: &Snapshot,
+    host: &PolicyHost,
+    hosted: &HostedPolicy,
+) -> DomainReport {
     let domain = host.domain();
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();

@@ -29,7 +29,7 @@ pub use catalogue::{FindingCode, Topic};
 pub use finding::{Finding, Severity, shown, worst};
 pub use mx::{Seen, compare, compare_texts};
 pub use observations::{Expected, HostSeen, Observations};
-pub use observe::Auditor;
+pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX};
 pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge};
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// As many MX hosts are looked at; more are rare, and each costs up to minutes.
-const HOSTS_MAX: usize = 5;
+/// As many MX hosts of a domain are looked at; more are rare, and each costs up to minutes.
+pub const HOSTS_MAX: usize = 5;
 /// As many MX records are shown at all.
 const RECORDS_MAX: usize = 16;
 /// As many addresses of one name are dialled.
-const ADDRESSES_MAX: usize = 8;
+pub const ADDRESSES_MAX: usize = 8;
 /// All addresses of one host are looked at within this time, waiting for other looks included; what was
 /// not reached by then is left out.
 const HOST_DEADLINE: Duration = Duration::from_secs(180);

@@ -38,7 +38,7 @@ struct Verdict<'a> {
 }
 
 pub(super) fn run(args: &CheckArgs) -> u8 {
-    let Standing { reloader, snapshot, mut report } = Standing::of(&args.config);
+    let Standing { reloader, snapshot, mut report, .. } = Standing::of(&args.config);
     let key_file = reloader.server().and_then(|server| server.store.key_file.as_deref());
     if let Some(fault) = key_file.and_then(key_file_fault) {
         if fault.holds_back() { &mut report.faults } else { &mut report.warnings }.push(fault);

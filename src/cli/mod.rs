@@ -19,7 +19,9 @@ mod certificates;
 mod check;
 mod generate;
 mod health;
+mod identities;
 mod import;
+mod log;
 mod looking;
 mod plan;
 mod quickstart;
@@ -41,6 +43,9 @@ use std::{
     process::ExitCode,
 };
 
+/// The version with the commit it was built from, as far as the build knew it (`build.rs`).
+const VERSION: &str = env!("MTA_STSD_VERSION");
+
 /// Ended well.
 const DONE: u8 = 0;
 /// What was looked at is not as expected.
@@ -58,7 +63,7 @@ const CONFIG: u8 = 78;
 
 /// Hosts MTA-STS policies (RFC 8461) for many mail domains, with automatic certificates.
 #[derive(Debug, Parser)]
-#[command(name = "mta-stsd", version, about)]
+#[command(name = "mta-stsd", version = VERSION, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -86,6 +91,8 @@ enum Command {
     Certificates(certificates::CertificatesArgs),
     /// Say what will be done about certificates in the next 24 hours
     Plan(plan::PlanArgs),
+    /// Show what the running daemon logs, or change it
+    Log(log::LogArgs),
     /// Copy the store to a file, whole, while the daemon runs
     Backup(backup::BackupArgs),
     /// Make a store from such a copy
@@ -139,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Certificate(args) => certificate::run(&args),
         Command::Certificates(args) => certificates::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Log(args) => log::run(&args),
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Generate(args) => generate::run(&args),

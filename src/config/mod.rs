@@ -10,6 +10,7 @@ mod alerts;
 mod check;
 mod contest;
 mod continued;
+mod credentials;
 mod duration;
 mod fault;
 mod file;
@@ -65,7 +66,7 @@ pub struct Server {
     pub limits: Limits,
     /// Who is told of findings.
     pub alerts: Vec<Alert>,
-    /// The local status socket.
+    /// The status socket and the admin page.
     pub admin: Admin,
     /// What customers are told to publish in their DNS.
     pub publish: Publish,
@@ -85,7 +86,8 @@ pub struct Listen {
 pub struct Store {
     /// Folder of the database; made 0700, refused when others may look in.
     pub directory: PathBuf,
-    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
+    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys; systemd's
+    /// credential `store-key` where the configuration names none.
     pub key_file: Option<PathBuf>,
 }
 
@@ -297,11 +299,31 @@ pub struct Limits {
     pub list_file_bytes: u64,
 }
 
-/// `[admin]`: the local status socket.
+/// `[admin]`: the status socket, and the admin page.
+///
+/// Where an address of `listen` is not a loopback one, there are a token and a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Path of the unix socket, made 0600.
     pub socket: PathBuf,
+    /// Where the admin page is served; empty means nowhere.
+    pub listen: Vec<SocketAddr>,
+    /// Names and addresses by which the page is asked for, beside those of loopback: lower-case, without
+    /// ports.
+    pub names: Vec<String>,
+    /// File with the token that lets in; without one the page can be read on loopback and does nothing.
+    pub token_file: Option<PathBuf>,
+    /// What the page is served with over TLS; without it, plainly.
+    pub certificate: Option<AdminCertificate>,
+}
+
+/// The admin page's own certificate, which nobody but the operator renews.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminCertificate {
+    /// PEM file with the chain, leaf first.
+    pub certificate_file: PathBuf,
+    /// PEM file with the leaf's private key.
+    pub key_file: PathBuf,
 }
 
 impl Admin {

@@ -4,7 +4,7 @@ use super::{
     Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight, Server, Store,
     duration::duration_shown, fault::shown,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One server key with its value as people read it.
 struct Setting {
@@ -39,10 +39,11 @@ impl Server {
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
         let CrossCheck { enabled, period, recheck, records } = cross_check;
-        let Admin { socket } = admin;
+        let Admin { socket, listen: page, names, token_file, certificate } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
         let path = |path: &Path| shown(&path.to_string_lossy());
+        let file = |file: Option<&PathBuf>| file.map_or("none".to_owned(), |file| path(file));
         let mut settings = vec![
             setting("listen.https", format!("{https:?}")),
             setting("listen.http", format!("{http:?}")),
@@ -61,6 +62,11 @@ impl Server {
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),
+            setting("admin.listen", format!("{page:?}")),
+            setting("admin.names", format!("{names:?}")),
+            setting("admin.token_file", file(token_file.as_ref())),
+            setting("admin.certificate_file", file(certificate.as_ref().map(|tls| &tls.certificate_file))),
+            setting("admin.key_file", file(certificate.as_ref().map(|tls| &tls.key_file))),
         ];
         let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
         let Preflight { enabled: preflight, auto, addresses } = &acme.preflight;

@@ -4,7 +4,7 @@
 //! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
 
 use super::{
-    CrossCheckStatus, KnownFinding,
+    CrossCheckHandle, CrossCheckStatus, KnownFinding,
     place::place_of,
     record::compare_record,
     status::{Change, Judged},
@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -73,6 +73,9 @@ pub struct CrossCheck {
     silent_in_a_row: u32,
     /// Gives notice when the history may have changed.
     changes: watch::Sender<()>,
+    handle: CrossCheckHandle,
+    /// Who is to be checked now.
+    asked_for: mpsc::Receiver<PolicyHost>,
     forget_at: Instant,
 }
 
@@ -96,6 +99,7 @@ impl CrossCheck {
         dns: &config::Dns,
     ) -> Self {
         settings.period = settings.period.max(PERIOD_MIN);
+        let (handle, asked_for) = CrossCheckHandle::new();
         Self {
             snapshot,
             lookup,
@@ -111,6 +115,8 @@ impl CrossCheck {
             unkept: HashSet::new(),
             silent_in_a_row: 0,
             changes: watch::Sender::new(()),
+            handle,
+            asked_for,
             forget_at: Instant::now() + FORGET_EVERY,
         }
     }
@@ -123,6 +129,11 @@ impl CrossCheck {
     /// Notices that the history of findings may have changed; who misses one finds it in the store.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// Asks for a domain's turn; says [`NotNow::Off`](super::NotNow::Off) once the loop has gone.
+    pub fn handle(&self) -> CrossCheckHandle {
+        self.handle.clone()
     }
 
     /// Goes round until `stop`; questions under way are then dropped. Does nothing when switched off.
@@ -148,6 +159,7 @@ impl CrossCheck {
             let may_ask = asked.len() < self.lookups_at_once;
             tokio::select! {
                 Ok(()) = notice.changed() => self.follow_snapshot(&mut kept).await,
+                Some(host) = self.asked_for.recv() => self.check_now(&host),
                 Some(answer) = asked.join_next() => match answer {
                     Ok((host, look)) => self.take(&host, look).await,
                     Err(error) => error!(%error, "mx lookup panicked"),
@@ -279,6 +291,14 @@ impl CrossCheck {
         let Some(checked) = self.domains.get_mut(host) else { return };
         self.queue.remove(&(checked.due, host.clone()));
         checked.due = Instant::now() + wait;
+        self.queue.insert((checked.due, host.clone()));
+    }
+
+    /// Puts a host that somebody asked for before all others.
+    fn check_now(&mut self, host: &PolicyHost) {
+        let Some(checked) = self.domains.get_mut(host) else { return };
+        self.queue.remove(&(checked.due, host.clone()));
+        checked.due = self.started;
         self.queue.insert((checked.due, host.clone()));
     }
 

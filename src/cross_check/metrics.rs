@@ -121,7 +121,7 @@ mod tests {
                 findings: vec![finding],
                 checked_at: now,
                 answered_at: now,
-                unanswered_since: None,
+                ..DomainStatus::default()
             };
             tally.count(&domain, &status);
         };

@@ -7,10 +7,14 @@
 
 mod confirm;
 mod cycle;
+mod handle;
+mod mail_hosts;
 pub mod metrics;
 mod place;
 mod record;
 mod status;
 
 pub use cycle::CrossCheck;
+pub use handle::{CrossCheckHandle, NotNow};
+pub use mail_hosts::{LastAudit, MailAddress, MailHost, Transport};
 pub use status::{CrossCheckStatus, DomainStatus, KnownFinding};

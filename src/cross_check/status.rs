@@ -1,6 +1,7 @@
 //! What the cross-check knows of every domain, for whoever wants to show it.
 
 use super::{
+    LastAudit,
     confirm::{aged, is_raised, may_take_a_while, same_matter},
     record::is_about_record,
 };
@@ -36,6 +37,10 @@ pub struct DomainStatus {
     pub answered_at: Option<Timestamp>,
     /// Since when DNS has not answered; `None` while it does.
     pub unanswered_since: Option<Timestamp>,
+    /// When it was last audited, be it by a process before this one; `None` when it never was.
+    pub audited_at: Option<Timestamp>,
+    /// What the last audit saw of its mail hosts; `None` before the first of this process.
+    pub last_audit: Option<LastAudit>,
 }
 
 /// A finding, and since when.

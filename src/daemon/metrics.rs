@@ -9,6 +9,7 @@ use crate::{
     cross_check::{self, CrossCheckStatus},
     dns::Lookups,
     https::PolicyServer,
+    logging,
     metrics::{Registry, read_by},
     reload::{self, ReloadStatus, metrics::Reloads},
     snapshot::{self, SharedSnapshot},
@@ -62,6 +63,12 @@ fn register_program(registry: &mut Registry, health: Health) {
         page.gauges("build_info", "The program that runs; always 1", version)?;
         let ready = f64::from(u8::from(health.is_ready()));
         page.gauge("ready", "1 while connections should be sent here, as /readyz says", ready)?;
+        let left_out = logging::current().map_or(0, logging::Log::left_out) as f64;
+        page.counter(
+            "logging_left_out_lines",
+            "Log lines not written, because there were too many of their kind",
+            left_out,
+        )?;
         page.counter("panics", "Panics of ours, wherever; anything but 0 is a bug", process::panics() as f64)
     });
 }

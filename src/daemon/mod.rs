@@ -3,6 +3,8 @@
 //! Nothing here decides anything about policies or certificates. A new room on floor 4 costs one
 //! block in [`Daemon::start`].
 
+mod admin_page;
+mod log;
 mod metrics;
 pub mod process;
 mod signals;
@@ -17,7 +19,10 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Health, Sources},
+    admin::{
+        Desk, Health, Sources,
+        page::{PageParts, PageServer},
+    },
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
@@ -127,6 +132,7 @@ pub struct Daemon {
     health: Health,
     https: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
+    page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
 
@@ -161,6 +167,8 @@ impl Daemon {
         let https = bind_all("listen.https", &server.listen.https)?;
         let http = bind_all("listen.http", &server.listen.http)?;
         let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
+        let page = admin_page::bind(&server.admin)?;
+        let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
         let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
 
         let mut supervisor = Supervisor::default();
@@ -197,13 +205,14 @@ impl Daemon {
 
         let checks = CrossCheck::new(
             snapshot.clone(),
-            lookup,
+            Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
             cross_check_settings(&server.cross_check, &server.acme),
             &server.dns,
         );
         let cross_check = checks.status();
+        let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
             true => AlertStatus::default(),
             false => {
@@ -250,7 +259,11 @@ impl Daemon {
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
+        if let Some(page) = page {
+            supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
+        }
         supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
         for address in &https_at {
             info!(%address, "listening for https");
@@ -268,6 +281,7 @@ impl Daemon {
             health,
             https: https_at,
             http: http_at,
+            page: page_at,
             internal_root,
         })
     }
@@ -280,6 +294,11 @@ impl Daemon {
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
         &self.http
+    }
+
+    /// Addresses of the admin page, with the ports the system chose.
+    pub fn page(&self) -> &[SocketAddr] {
+        &self.page
     }
 
     /// The challenge answers that are up, for tests that play the authority.
@@ -387,6 +406,9 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
+    if let Some(file) = &server.store.key_file {
+        info!(key_file = %file.display(), "private keys are sealed in the store");
+    }
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }

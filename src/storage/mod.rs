@@ -6,6 +6,7 @@
 
 mod backup;
 mod folder;
+mod handing;
 mod history;
 mod history_rows;
 mod memory;

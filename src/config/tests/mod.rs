@@ -1,5 +1,6 @@
 //! The configuration as a whole: from texts in a folder to tenants and faults.
 
+mod admin;
 mod alerts;
 mod continued;
 mod example;

@@ -446,3 +446,24 @@ async fn an_id_that_does_not_follow_the_body_is_raised_after_an_hour_and_silence
     sleep(MINUTE * 20).await;
     assert_eq!(world.events().await, [format!("-ID_DIFFERS {new}")]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_for_is_looked_at_without_waiting_for_its_turn() {
+    let (one, two) = (domain("one.example"), domain("two.example"));
+    let world = World::of(&[one.clone(), two.clone()]);
+    for domain in [&one, &two] {
+        world.lookup.set_hosts(domain, &["mx.example.com"]);
+    }
+    let lookup = Arc::clone(&world.lookup) as Arc<dyn Lookup>;
+    let settings = config::CrossCheck { period: HOUR, records: false, ..config::CrossCheck::default() };
+    let (snapshot, store) = (world.snapshot.clone(), Arc::clone(&world.store) as Arc<dyn Storage>);
+    let check = CrossCheck::new(snapshot, lookup, store, world.clock, settings, &config::Dns::default());
+    let handle = check.handle();
+    tokio::spawn(check.run(CancellationToken::new()));
+    sleep(MINUTE).await;
+    let asked = [&one, &two].map(|domain| world.lookup.mx_questions(domain));
+    handle.check_now(&PolicyHost::of(&one).unwrap()).unwrap();
+    handle.check_now(&PolicyHost::of(&domain("stranger.example")).unwrap()).unwrap();
+    sleep(MOMENT).await;
+    assert_eq!([&one, &two].map(|domain| world.lookup.mx_questions(domain)), [asked[0] + 1, asked[1]]);
+}
