@@ -18,7 +18,7 @@
 //! | 3 | [`snapshot`], [`audit`] |
 //! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
-//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
+//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`], [`metrics`] |
 //!
 //! A room may import only rooms on lower floors; `tests/architecture.rs` keeps it so.
 //!
@@ -35,6 +35,7 @@ pub mod clock;
 pub mod dialing;
 pub mod listening;
 pub mod logging;
+pub mod metrics;
 pub mod name;
 // Floor 1
 pub mod certificate;

@@ -3,6 +3,7 @@
 
 pub mod client;
 mod commands;
+mod figures;
 mod health;
 mod listing;
 mod log;

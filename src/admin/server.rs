@@ -2,6 +2,7 @@
 
 use super::{
     commands::{self, Desk},
+    figures,
     health::{self, Health},
     listing::ListedHost,
     log,
@@ -16,6 +17,7 @@ use crate::{
     audit::{Severity, worst},
     clock::Clock,
     cross_check::{CrossCheckStatus, DomainStatus},
+    metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
     publishing::records_to_publish,
@@ -35,6 +37,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +64,8 @@ pub struct Sources {
     pub health: Health,
     /// Where another daemon takes over.
     pub take_overs: TakeOvers,
+    /// What `/metrics` shows.
+    pub figures: Arc<Registry>,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether no certificates are ordered, because a proxy in front has them.
@@ -143,7 +148,7 @@ fn is_socket(path: &Path) -> io::Result<bool> {
 
 /// What may be asked here and of the admin page alike: nothing that changes anything.
 pub(super) fn questions() -> Router<Sources> {
-    Router::new().route("/status.json", get(status)).merge(health::routes())
+    Router::new().route("/status.json", get(status)).merge(health::routes()).merge(figures::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod confirm;
 mod cycle;
 mod handle;
 mod mail_hosts;
+pub mod metrics;
 mod place;
 mod record;
 mod status;

@@ -173,7 +173,7 @@ impl CrossCheckStatus {
     }
 
     // A panic while the lock was held leaves plain values behind, each of them whole.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<DomainName, DomainStatus>> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<DomainName, DomainStatus>> {
         self.domains.read().unwrap_or_else(PoisonError::into_inner)
     }
 

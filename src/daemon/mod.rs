@@ -6,6 +6,7 @@
 mod admin_page;
 mod entrances;
 mod log;
+mod metrics;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -192,9 +193,10 @@ impl Daemon {
             Some(authority) => (vec![authority], None),
             None => authorities(&server, &port, clock).await?,
         };
+        let lookups = dns::Lookups::default();
         let lookup = match stand_ins.lookup {
-            Some(lookup) => lookup,
-            None => resolver(&server)?,
+            Some(lookup) => lookups.count("first", lookup),
+            None => resolver(&server, &lookups)?,
         };
         let mut listeners = arrival.listen(&server)?;
         let sockets = listeners.shared().map_err(part("a listening socket"))?;
@@ -266,12 +268,26 @@ impl Daemon {
             supervisor.start("cross_check", checks.run(stop.clone()));
         }
 
-        let reload_status = reloader.status();
+        let (reload_status, reloads) = (reloader.status(), reloader.reloads());
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let health = Health::default();
+        let figures = metrics::Figures {
+            snapshot: &snapshot,
+            policies: &policies,
+            acme: &acme,
+            cross_check: &cross_check,
+            alerts: &alerts,
+            reload: &reload_status,
+            reloads: &reloads,
+            lookups: &lookups,
+            health: &health,
+            clock,
+        };
+        let figures = Arc::new(figures.registry());
         let sources = Sources {
+            figures,
             snapshot: snapshot.clone(),
             acme,
             cross_check,
@@ -476,7 +492,7 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
 /// serving does not depend on DNS, so neither does the start.
 ///
 /// With `dns.second_servers`, those are asked, too.
-fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
+fn resolver(server: &Server, lookups: &dns::Lookups) -> Result<Arc<dyn Lookup>, StartError> {
     let dns = &server.dns;
     let mut settings = dns::Settings {
         servers: dns.servers.clone(),
@@ -492,12 +508,13 @@ fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
     })?;
+    let first = lookups.count("first", Arc::new(first));
     if dns.second_servers.is_empty() {
-        return Ok(Arc::new(first));
+        return Ok(first);
     }
     settings.servers.clone_from(&dns.second_servers);
     let second = HickoryLookup::new(&settings).map_err(part("the second resolver"))?;
-    Ok(Arc::new(TwoResolvers::new(Arc::new(first), Arc::new(second))))
+    Ok(Arc::new(TwoResolvers::new(first, lookups.count("second", Arc::new(second)))))
 }
 
 /// How orders are placed; the budgets stand for the limits of others, and the internal authority has none.

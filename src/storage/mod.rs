@@ -10,6 +10,7 @@ mod handing;
 mod history;
 mod history_rows;
 mod memory;
+pub mod metrics;
 mod pools;
 mod reader;
 mod rows;

@@ -9,6 +9,7 @@ use super::{
     FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
     folder::Folder,
     history_rows,
+    metrics::counted,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
@@ -194,7 +195,7 @@ pub(super) async fn read_certificate(
         within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
     row.map(|row| certificate(host, row, seal))
         .transpose()
-        .map_err(|source| StorageError::Unreadable { what: certificate_of(host), source })
+        .map_err(|source| counted(StorageError::Unreadable { what: certificate_of(host), source }))
 }
 
 pub(super) async fn read_credential(
@@ -403,15 +404,15 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
 }
 
 fn failed(error: impl Into<Cause>) -> StorageError {
-    StorageError::Failed(error.into())
+    counted(StorageError::Failed(error.into()))
 }
 
 fn not_writable(error: impl Into<Cause>) -> StorageError {
-    StorageError::NotWritable(error.into())
+    counted(StorageError::NotWritable(error.into()))
 }
 
 fn sealed(what: String, error: SealError) -> StorageError {
-    StorageError::Unreadable { what, source: error.into() }
+    counted(StorageError::Unreadable { what, source: error.into() })
 }
 
 impl fmt::Debug for SqliteStorage {
