@@ -1,16 +1,20 @@
-//! What the cross-check knows, in figures: one walk over all domains when somebody asks.
+//! What the cross-check knows, in figures: one walk over the snapshot when somebody asks.
 
 use super::{CrossCheckStatus, DomainStatus};
 use crate::{
     audit::{FindingCode, Severity},
     metrics::{Registry, WORST, read_by},
     name::DomainName,
+    snapshot::{SharedSnapshot, Snapshot},
 };
 use jiff::Timestamp;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
 };
+
+/// Domains counted before what is known is let go of for a moment.
+const COUNTED_AT_ONCE: usize = 512;
 
 /// All domains, counted.
 #[derive(Debug, Default)]
@@ -34,6 +38,22 @@ struct Urgent {
 }
 
 impl Tally {
+    fn of(snapshot: &Snapshot, status: &CrossCheckStatus) -> Self {
+        let mut tally = Self::default();
+        let mut hosts = snapshot.iter().map(|(host, _)| host).peekable();
+        while hosts.peek().is_some() {
+            // Let go of now and then: answers of DNS must not wait for as long as a walk over a fleet takes.
+            let known = status.read();
+            for host in hosts.by_ref().take(COUNTED_AT_ONCE) {
+                match known.get_key_value(host.domain_str()) {
+                    Some((domain, status)) => tally.count(domain, status),
+                    None => tally.unasked += 1,
+                }
+            }
+        }
+        tally
+    }
+
     fn count(&mut self, domain: &DomainName, status: &DomainStatus) {
         match (status.checked_at, status.unanswered_since) {
             (None, _) => self.unasked += 1,
@@ -61,11 +81,10 @@ impl Tally {
     }
 }
 
-/// Shows in `registry` what `status` knows at the moment of asking.
-pub fn register(registry: &mut Registry, status: CrossCheckStatus) {
+/// Shows in `registry` what `status` knows of the domains in `snapshot` at the moment of asking.
+pub fn register(registry: &mut Registry, status: CrossCheckStatus, snapshot: SharedSnapshot) {
     read_by(registry, move |page| {
-        let mut tally = Tally::default();
-        status.read().iter().for_each(|(domain, status)| tally.count(domain, status));
+        let tally = Tally::of(&snapshot.load_full(), &status);
         let findings = tally.findings.iter().map(|((code, severity), count)| {
             ([("code", code.as_str()), ("severity", severity.as_str())], *count as f64)
         });

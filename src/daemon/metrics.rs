@@ -49,6 +49,7 @@ impl Figures<'_> {
         cross_check::metrics::register(
             ours.sub_registry_with_prefix("cross_check"),
             self.cross_check.clone(),
+            self.snapshot.clone(),
         );
         self.lookups.register(ours.sub_registry_with_prefix("dns"));
         alert::metrics::register(ours.sub_registry_with_prefix("alert"), self.alerts.clone());

@@ -32,7 +32,10 @@ and else the text format of Prometheus.
 scrape_configs:
   - job_name: mta-stsd
     static_configs: [{targets: [\"127.0.0.1:8460\"]}]
+    authorization: {credentials_file: /etc/prometheus/mta-stsd.token}   # what admin.token_file holds, if it is set
 ```
+
+[admin-page.md](admin-page.md) tells how that listener is opened safely.
 
 `contrib/prometheus/alerts.yml` has alert rules, each with a section in [runbooks.md](runbooks.md);
 `contrib/grafana/mta-stsd.json` is a board. Names do not change their meaning. Counters begin at 0 with the
