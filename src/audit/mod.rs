@@ -27,9 +27,10 @@ mod transport;
 
 pub use catalogue::{FindingCode, Topic};
 pub use finding::{Finding, Severity, shown, worst};
+pub use looks::Pace;
 pub use mx::{Seen, compare, compare_texts};
-pub use observations::{Expected, HostSeen, Observations};
-pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX};
+pub use observations::{Expected, HostSeen, Observations, Scope};
+pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX, Look};
 pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge};
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ pub(super) fn secured(name: &str, address: &str) -> Probe {
     };
     Probe {
         address: address.parse().unwrap(),
+        at: now(),
         outcome: Outcome::Secured,
         evidence: None,
         banner: Some(format!("{name} ESMTP")),
@@ -134,6 +135,7 @@ pub(super) fn host(name: &str, preference: u16, probes: Vec<Probe>) -> HostSeen 
         probes: probes.into_iter().map(Into::into).collect(),
         tlsa: Some(Ok(Answer { secure: true, ..Answer::default() })),
         has_report_record: None,
+        doubted_until: None,
     }
 }
 
@@ -158,7 +160,7 @@ pub(super) fn good() -> Observations {
         at: now(),
         record: Ok(txt(&["v=STSv1; id=20261121T120000Z;"])),
         elsewhere: vec![],
-        wildcard: false,
+        wildcard: Some(false),
         policy_host: Ok(addresses(&["198.20.0.1", "2a00::1"])),
         no_way_to: vec![],
         fetches: vec![
