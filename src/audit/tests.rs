@@ -1,6 +1,6 @@
 //! Promises of the judge, on fixed observations.
 
-mod fixed;
+pub(super) mod fixed;
 mod schema;
 
 use super::*;
