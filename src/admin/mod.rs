@@ -14,5 +14,6 @@ pub use commands::{Answer, Desk, Reason};
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+    CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
+    Overview, ReloadSummary, Summary,
 };

@@ -33,6 +33,7 @@ pub use mx::{Seen, compare, compare_texts};
 pub use observations::{Expected, HostSeen, Observations, Scope};
 pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX, Look, elsewhere};
 pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge, judge_record};
+pub use transport::never_connected;
 
 #[cfg(test)]
 mod tests;

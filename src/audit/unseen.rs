@@ -1,7 +1,7 @@
 //! Pure: what a look could have seen. For whoever keeps findings over many looks: one that is not there
 //! any more has gone only where the look would have shown it; silence ends nothing (M-14, T-17).
 
-use super::{Finding, FindingCode as Code, HostSeen, Observations, Topic};
+use super::{ADDRESSES_MAX, Finding, FindingCode as Code, HostSeen, Observations, Topic};
 use crate::{
     dns::{Unanswered, UnansweredKind},
     policy_fetch,
@@ -43,6 +43,15 @@ impl Observations {
             }
             (Topic::Consistency, _) => self.policy_host.is_ok(),
         }
+    }
+
+    /// Whether something was left out that another look may bring: addresses whose turn did not come.
+    pub fn left_out_for_now(&self) -> bool {
+        let dialled = |host: &HostSeen| {
+            let addresses = host.addresses.as_ref().map_or(0, |addresses| addresses.iter().count());
+            addresses.saturating_sub(host.refused.len()).min(ADDRESSES_MAX)
+        };
+        self.smtp && self.hosts.iter().any(|host| host.probes.len() < dialled(host))
     }
 
     fn host(&self, name: &str) -> Option<&HostSeen> {

@@ -3,6 +3,7 @@
 //! Nothing here decides anything about policies or certificates. A new room on floor 4 costs one
 //! block in [`Daemon::start`].
 
+mod audits;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -177,6 +178,7 @@ impl Daemon {
 
         let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        let (held, asked) = (certificates.clone(), authorities.clone());
         let scheduler = Scheduler::new(SchedulerParts {
             snapshot: snapshot.clone(),
             certificates,
@@ -194,12 +196,21 @@ impl Daemon {
 
         let checks = CrossCheck::new(
             snapshot.clone(),
-            lookup,
+            Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
             cross_check_settings(&server.cross_check, &server.acme),
             &server.dns,
         );
+        let around = audits::Around {
+            server: &server,
+            lookup: &lookup,
+            snapshot: &snapshot,
+            bound: &https_at,
+            certificates: held,
+            authorities: asked,
+        };
+        let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
         let alerts = match server.alerts.is_empty() {
             true => AlertStatus::default(),
@@ -421,10 +432,24 @@ fn preflight(
     if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
         return None;
     }
+    let (preflight, _) = preflight_of(server, lookup, snapshot, bound);
+    preflight.say_what_is_unknown();
+    Some(Arc::new(preflight))
+}
+
+/// A preflight, and how we show authorities that a host is ours.
+fn preflight_of(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> (DnsPreflight, Vec<Method>) {
+    let acme = &server.acme;
     let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
-    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
-    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
-    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
+    let methods: Vec<Method> =
+        offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot, settings) = (Arc::clone(lookup), snapshot.clone(), acme.preflight.clone());
+    (DnsPreflight::new(lookup, snapshot, settings, bound, methods.clone()), methods)
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.
