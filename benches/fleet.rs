@@ -3,7 +3,8 @@
 //! A store is filled with held certificates and their schedule, all to be renewed in weeks, and a list
 //! names their domains. Then the daemon starts in a process of its own, so that nothing else is in its
 //! memory; so does the reading of the configuration alone, and both again for a single name. What the
-//! fleet costs over its snapshot is the difference of the differences.
+//! fleet costs over its snapshot is the difference of the differences. At last the admin page is asked,
+//! each page once for itself: the first makes the index of names and a survey of the fleet.
 //!
 //! `cargo bench --bench fleet` takes half a minute; `cargo test --benches` only sees whether it works.
 
@@ -24,10 +25,27 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use std::{error::Error, fmt::Write as _, fs, path::Path, process::Command, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{error::Error, fmt::Write as _, fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Pages of the admin page that are asked for in this order, and what they stand for.
+const PAGES: [(&str, &str); 6] = [
+    ("/", "first page, with index and survey"),
+    ("/", "first page"),
+    ("/domains?page=900", "list of domains, page 900"),
+    ("/domains?q=9999", "search in the names"),
+    ("/domains?state=attention", "domains that need attention"),
+    ("/domains/d0.example", "page of a domain"),
+];
+
+/// Memory in MiB, and of a daemon: milliseconds until ready, until rest, a second at rest, for each page.
+type Figures = [f64; 4 + PAGES.len()];
 
 /// How much is measured.
 struct Size {
@@ -72,7 +90,7 @@ fn report(one: &Fleet, all: &Fleet, size: &Size) -> Outcome<()> {
     let measured = |role| Ok::<_, Box<dyn Error>>((one.measure(role, size)?, all.measure(role, size)?));
     let (configuration, daemon) = (measured("configuration")?, measured("daemon")?);
     println!("{:<38}{:>10}{:>10}", "", "1 name", format!("{} names", size.names));
-    let line = |what: &str, unit: &str, pair: &([f64; 4], [f64; 4]), of: usize| {
+    let line = |what: &str, unit: &str, pair: &(Figures, Figures), of: usize| {
         println!("{:<38}{:>10.1}{:>10.1}", format!("{what}, {unit}"), pair.0[of], pair.1[of]);
     };
     line("configuration and snapshot alone", "MiB", &configuration, 0);
@@ -80,6 +98,9 @@ fn report(one: &Fleet, all: &Fleet, size: &Size) -> Outcome<()> {
     line("ready after", "ms", &daemon, 1);
     line("at rest after", "ms", &daemon, 2);
     line("processor time at rest", "ms a second", &daemon, 3);
+    for (number, (_, page)) in PAGES.iter().enumerate() {
+        line(page, "ms", &daemon, 4 + number);
+    }
     let over = (daemon.1[0] - daemon.0[0]) - (configuration.1[0] - configuration.0[0]);
     println!("the fleet costs {over:.1} MiB over its snapshot");
     Ok(())
@@ -95,7 +116,7 @@ impl Fleet {
         let folder = tempfile::tempdir()?;
         let main = "[listen]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
                     [store]\ndirectory = \"state\"\n[acme]\ndirectory = \"internal\"\n\
-                    [cross_check]\nenabled = false\n[policies.hosted]\nmode = \"enforce\"\n\
+                    [cross_check]\nenabled = false\n[admin]\nlisten = [\"127.0.0.1:0\"]\n[policies.hosted]\nmode = \"enforce\"\n\
                     mx = [\"mx.provider.example\"]\ndomains_file = \"list.txt\"\n";
         fs::write(folder.path().join("main.toml"), main)?;
         let mut list = String::new();
@@ -105,8 +126,7 @@ impl Fleet {
         Ok(Self { folder })
     }
 
-    /// Memory in MiB, and of a daemon: milliseconds until ready, until rest, and a second at rest.
-    fn measure(&self, role: &str, size: &Size) -> Outcome<[f64; 4]> {
+    fn measure(&self, role: &str, size: &Size) -> Outcome<Figures> {
         let whole = (size.names == WHOLE.names).then_some("--bench");
         let output = Command::new(std::env::current_exe()?)
             .arg(role)
@@ -178,7 +198,7 @@ fn read(folder: &Path) -> Outcome<()> {
     let snapshot = SharedSnapshot::default();
     let mut reloader = Reloader::new(folder.join("main.toml"), snapshot.clone(), Clock::System);
     reloader.first().map_err(|_| "the configuration was refused")?;
-    println!("{} 0 0 0", memory_in_mib()?);
+    println!("{}{}", memory_in_mib()?, " 0".repeat(3 + PAGES.len()));
     Ok(())
 }
 
@@ -188,14 +208,34 @@ async fn run(folder: &Path, size: &Size) -> Outcome<()> {
     let begun = Instant::now();
     let daemon = Daemon::start(&folder.join("main.toml"), StandIns::default()).await?;
     let ready = begun.elapsed();
+    let page = *daemon.page().first().ok_or("there is no admin page")?;
     let (_, figures) = tokio::join!(daemon.run(&mut signals), async {
         let figures = watch(begun, size).await;
+        let pages = ask_for_pages(page).await;
         kill_process(getpid(), Signal::TERM)?;
-        figures
+        Ok::<_, Box<dyn Error>>((figures?, pages?))
     });
-    let [memory, rest, part] = figures?;
-    println!("{memory} {} {rest} {part}", ready.as_secs_f64() * 1e3);
+    let ([memory, rest, part], pages) = figures?;
+    println!("{memory} {} {rest} {part}{pages}", ready.as_secs_f64() * 1e3);
     Ok(())
+}
+
+/// Milliseconds for each of [`PAGES`], from connecting to the last octet, each after a space.
+async fn ask_for_pages(page: SocketAddr) -> Outcome<String> {
+    let mut figures = String::new();
+    for (path, _) in PAGES {
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(page).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        write!(figures, " {}", begun.elapsed().as_secs_f64() * 1e3)?;
+        if !answer.starts_with("HTTP/1.1 200 ") {
+            return Err(format!("{path}: {answer}").into());
+        }
+    }
+    Ok(figures)
 }
 
 /// Memory in MiB, milliseconds from `begun` until rest, and a second at rest.

@@ -10,7 +10,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
 
 /// A network by its name, its first address and the length of its prefix in bits.
 type Network<A> = (&'static str, A, u32);
@@ -112,6 +115,22 @@ impl Reach {
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
+}
+
+/// Whether `address` is one of this machine's own: what is sent there never leaves it, and shows
+/// nothing of what others meet. Where translation stands in front, this does not tell.
+pub async fn is_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return true;
+    }
+    let any: IpAddr = if address.is_ipv4() { [0u8; 4].into() } else { [0u16; 8].into() };
+    // A datagram socket that is connected sends nothing; the system chooses its end of the way, which for
+    // an address of ours is that address.
+    let Ok(socket) = UdpSocket::bind((any, 0)).await else { return false };
+    const ANY_PORT: u16 = 443;
+    socket.connect((address, ANY_PORT)).await.is_ok()
+        && socket.local_addr().is_ok_and(|end| end.ip() == address)
 }
 
 /// Why there is no connection.
@@ -254,6 +273,14 @@ mod tests {
             let (_, peer) = listener.accept().await.unwrap();
             assert_eq!(peer, allowed.local_addr().unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn this_machine_is_known_by_its_addresses() {
+        assert!(is_this_machine("127.0.0.1".parse().unwrap()).await);
+        assert!(is_this_machine("::ffff:127.0.0.7".parse().unwrap()).await);
+        // Whether or not a way leads there (RFC 5737).
+        assert!(!is_this_machine("192.0.2.1".parse().unwrap()).await);
     }
 
     #[tokio::test]

@@ -27,6 +27,9 @@ const DOORS: &[(&str, &str)] = &[
     ("toml", "config/"),
     ("sqlx", "storage/"),
     ("axum", "admin/"),
+    ("askama", "admin/"),
+    ("proxy_header", "listening/"),
+    ("ipnet", "listening/"),
 ];
 
 fn floor(room: &str) -> Option<usize> {

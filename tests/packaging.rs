@@ -1,5 +1,9 @@
 //! The unit file and the image agree with the binary: paths, arguments, ports, folders.
 
+#[path = "../build.rs"]
+#[allow(dead_code, reason = "its main is cargo's to call")]
+mod build;
+
 use mta_stsd::config::{DEFAULT_FILE, Store};
 use std::{path::Path, process::Command};
 
@@ -94,15 +98,60 @@ fn the_units_only_capability_is_to_bind_low_ports() {
     assert_eq!(unit("DynamicUser"), "yes");
 }
 
-// Where systemd is installed; CI installs it. The tool counts in tenths.
+// The tool counts in tenths.
 #[test]
 fn the_units_exposure_is_at_most_one_and_a_half() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/mta-stsd.service");
     let judge = Command::new("systemd-analyze")
         .args(["security", "--no-pager", "--offline=true", "--threshold=15"])
         .arg(file)
-        .output();
-    let Ok(judge) = judge else { return eprintln!("systemd-analyze is not installed: not judged") };
+        .output()
+        .expect("systemd-analyze is installed (Debian package systemd)");
     let said = String::from_utf8_lossy(&judge.stdout) + String::from_utf8_lossy(&judge.stderr);
     assert!(judge.status.success() && said.contains("exposure level"), "{said}");
+}
+
+#[test]
+fn the_package_is_of_the_version_of_the_tree() {
+    let version = CARGO.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+    let changelog = include_str!("../contrib/debian/changelog");
+    assert!(changelog.starts_with(&format!("{} ({version}-1) ", binary())), "{changelog}");
+    let kubernetes = include_str!("../contrib/kubernetes/kustomization.yaml");
+    assert!(kubernetes.contains(&format!("newTag: {version}\n")), "{kubernetes}");
+}
+
+// The builder sees only what is named there; a build script that it does not see is a build without it.
+#[test]
+fn what_the_build_reads_is_sent_to_the_images_builder() {
+    let sent = include_str!("../.dockerignore");
+    for part in ["Cargo.toml", "Cargo.lock", "build.rs", "src"] {
+        assert!(sent.contains(&format!("\n!{part}\n")), "{part}");
+    }
+    assert!(IMAGE.contains("MTA_STSD_COMMIT=\"$COMMIT\" cargo build"));
+    assert!(IMAGE.contains(&format!("CMD [\"/usr/bin/{}\", \"health\"]", binary())));
+}
+
+#[test]
+fn the_version_names_the_commit_it_was_built_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(build::of_repository(folder), None, "a tarball has no repository");
+    let git = |args: &[&str]| {
+        let who = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"];
+        let output = Command::new("git").current_dir(folder).args(who).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    std::fs::write(folder.join("file"), "one").unwrap();
+    git(&["add", "file"]);
+    git(&["commit", "--quiet", "--message", "one"]);
+    // A tag of somebody's is no commit.
+    git(&["tag", "--annotate", "--message", "mine", "mine"]);
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]);
+    assert_eq!(build::of_repository(folder), Some(commit.clone()));
+    std::fs::write(folder.join("file"), "two").unwrap();
+    assert_eq!(build::of_repository(folder), Some(format!("{commit}-dirty")));
+    assert_eq!(build::shown("1.2.3", Some(&commit)), format!("1.2.3 ({commit})"));
+    assert_eq!(build::shown("1.2.3", None), "1.2.3");
 }

@@ -316,7 +316,12 @@ impl DnsPreflight {
         }
     }
 
-    async fn ours(&self) -> Result<Ours, (DnsName, Unanswered)> {
+    /// The addresses at which policy hosts reach us, as far as anybody says.
+    ///
+    /// # Errors
+    ///
+    /// The name of ours for which DNS had no answer.
+    pub async fn ours(&self) -> Result<Ours, (DnsName, Unanswered)> {
         let publish = self.snapshot.load().publish().clone();
         let target = match &publish.cname {
             Some(cname) if self.settings.auto && publish.addresses.is_empty() => DnsName::new(cname),

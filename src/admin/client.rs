@@ -5,10 +5,10 @@ use super::{
     listing::{AccountReport, Filter, ListedHost, Plan},
     status::Overview,
 };
-use crate::name::PolicyHost;
+use crate::{logging::LogLevel, name::PolicyHost};
 use bytes::Bytes;
 use http::Method;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -60,6 +60,29 @@ pub enum AskError {
 pub async fn ask(socket: &Path, domain: Option<&str>) -> Result<Overview, AskError> {
     let query = domain.map(|domain| format!("?domain={}", escaped(domain))).unwrap_or_default();
     exchange(socket, Method::GET, &format!("/status.json{query}"), TIMEOUT).await
+}
+
+/// Whether the daemon is well: its word, or why it is not. With `ready`, whether connections should be
+/// sent to it, too.
+///
+/// # Errors
+///
+/// [`AskError`] when there is no answer that can be read.
+pub async fn health(socket: &Path, ready: bool) -> Result<Result<String, String>, AskError> {
+    let target = if ready { "/readyz" } else { "/livez" };
+    let asked = async {
+        let (_connection, response) = open(socket, Method::GET, target).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LINE_MAX).collect().await;
+        let body = body.map_err(|_| AskError::NotUnderstood)?.to_bytes();
+        let said = String::from_utf8_lossy(&body).trim().to_owned();
+        match status {
+            StatusCode::OK => Ok(Ok(said)),
+            StatusCode::SERVICE_UNAVAILABLE => Ok(Err(said)),
+            _ => Err(AskError::NotUnderstood),
+        }
+    };
+    within(TIMEOUT, asked).await
 }
 
 /// What the scheduler will do in the next 24 hours.
@@ -165,6 +188,35 @@ pub async fn change_key(socket: &Path, authority: Option<&str>) -> Result<Answer
 /// As [`accounts`].
 pub async fn deactivate(socket: &Path, authority: Option<&str>) -> Result<Answer, AskError> {
     exchange(socket, Method::POST, &at("/account/deactivate", authority), PATIENCE).await
+}
+
+/// What the daemon logs.
+///
+/// # Errors
+///
+/// [`AskError::Refused`] when it does not write its own log.
+pub async fn log_level(socket: &Path) -> Result<LogLevel, AskError> {
+    exchange(socket, Method::GET, "/log", TIMEOUT).await
+}
+
+/// Logs at `level`, for `time` or until the daemon ends.
+///
+/// # Errors
+///
+/// [`AskError::Refused`] also when `level` makes no sense.
+pub async fn set_log_level(socket: &Path, level: &str, time: Option<Duration>) -> Result<LogLevel, AskError> {
+    let seconds = time.map(|time| format!("&seconds={}", time.as_secs())).unwrap_or_default();
+    let target = format!("/log?level={}{seconds}", escaped(level));
+    exchange(socket, Method::POST, &target, TIMEOUT).await
+}
+
+/// Logs as the daemon was started with.
+///
+/// # Errors
+///
+/// As [`log_level`].
+pub async fn reset_log_level(socket: &Path) -> Result<LogLevel, AskError> {
+    exchange(socket, Method::POST, "/log", TIMEOUT).await
 }
 
 fn at(path: &str, authority: Option<&str>) -> String {

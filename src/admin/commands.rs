@@ -113,7 +113,7 @@ impl Refusal {
     }
 
     /// It is there, but this cannot be done with it now.
-    fn conflict(told: String) -> Self {
+    pub(super) fn conflict(told: String) -> Self {
         Self(StatusCode::CONFLICT, told)
     }
 
@@ -124,6 +124,16 @@ impl Refusal {
             other => other.to_string(),
         };
         Self(StatusCode::BAD_GATEWAY, format!("{}: {why}", authority.directory()))
+    }
+
+    /// Its place among the answers of HTTP.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0
+    }
+
+    /// The sentence.
+    pub(super) fn told(&self) -> &str {
+        &self.1
     }
 
     pub(super) fn stores(error: &(dyn std::error::Error + 'static)) -> Self {
@@ -169,7 +179,7 @@ async fn renew(
 }
 
 /// Makes the certificate of `host` due, or says why it cannot be.
-async fn make_due(desk: &Desk, host: &PolicyHost) -> Result<(), Refusal> {
+pub(super) async fn make_due(desk: &Desk, host: &PolicyHost) -> Result<(), Refusal> {
     if desk.scheduler.renew_now(host).await {
         return Ok(());
     }

@@ -1,8 +1,12 @@
-//! What an operator may ask the running daemon and tell it to do, over a unix socket that only its owner can open.
+//! What an operator may ask the running daemon and tell it to do: everything over a unix socket that only
+//! its owner can open, most of it to be looked at on the admin page.
 
 pub mod client;
 mod commands;
+mod health;
 mod listing;
+mod log;
+pub mod page;
 mod schedule;
 mod server;
 mod status;
@@ -11,6 +15,7 @@ mod status;
 mod tests;
 
 pub use commands::{Answer, Desk, Reason};
+pub use health::Health;
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{

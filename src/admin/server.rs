@@ -2,7 +2,9 @@
 
 use super::{
     commands::{self, Desk},
+    health::{self, Health},
     listing::ListedHost,
+    log,
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
         Overview, ReloadSummary, Summary,
@@ -55,8 +57,12 @@ pub struct Sources {
     pub clock: Clock,
     /// The schedule and the authorities.
     pub desk: Desk,
+    /// Whether connections should be sent here.
+    pub health: Health,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    pub certificates_elsewhere: bool,
     /// Whether policies are compared with MX records.
     pub cross_check_enabled: bool,
 }
@@ -86,8 +92,7 @@ impl AdminServer {
     /// Answers until `stop`, then takes the socket away.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
         info!(socket = %self.path.display(), "answering status questions");
-        let router =
-            Router::new().route("/status.json", get(status)).merge(commands::routes()).with_state(sources);
+        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
@@ -98,6 +103,11 @@ impl AdminServer {
             debug!(%error, "status socket not removed");
         }
     }
+}
+
+/// What may be asked here and of the admin page alike: nothing that changes anything.
+pub(super) fn questions() -> Router<Sources> {
+    Router::new().route("/status.json", get(status)).merge(health::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
@@ -195,6 +205,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
             .chain(sources.cross_check.troubles())
             .collect(),
         internal_authority: sources.internal_authority,
+        certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
             .into_iter()
@@ -209,9 +220,11 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
 
 /// For how many domains DNS answers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Silence {
-    answered: usize,
-    unanswered: usize,
+pub(super) struct Silence {
+    /// Those it does.
+    pub answered: usize,
+    /// Those it does not, at the last question.
+    pub unanswered: usize,
 }
 
 impl Silence {
@@ -236,9 +249,10 @@ struct Trouble {
 impl Trouble {
     fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
+        let is_ours = !sources.certificates_elsewhere;
         Self {
-            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
-            failing: certificate.last_failure.is_some(),
+            without_certificate: is_ours && certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: is_ours && certificate.last_failure.is_some(),
             worst: worst(checked.findings.iter().map(|known| &known.finding)),
         }
     }
@@ -260,7 +274,7 @@ impl Trouble {
 }
 
 /// Alerts that nobody takes.
-fn undelivered(alerts: &AlertStatus) -> Vec<String> {
+pub(super) fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     let told = |target: TargetStatus| {
         let (why, since) = target.trouble?;
         Some(format!("alert {} not delivered since {}: {why}", target.alert, whole_seconds(since)))
@@ -268,7 +282,7 @@ fn undelivered(alerts: &AlertStatus) -> Vec<String> {
     alerts.targets().into_iter().filter_map(told).collect()
 }
 
-fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
+pub(super) fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     let overview = acme.overview();
     let mut troubles = Vec::new();
     if let Some(trouble) = &overview.storage_trouble {
@@ -283,7 +297,7 @@ fn troubles(acme: &AcmeStatus, silence: Silence) -> Vec<String> {
     troubles
 }
 
-fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
+pub(super) fn reload_summary(reload: &ReloadStatus) -> ReloadSummary {
     let state = reload.load();
     let refused = state.faults.iter().filter(|fault| fault.holds_back());
     ReloadSummary {
@@ -300,7 +314,12 @@ pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn report(sources: &Sources, snapshot: &Snapshot, host: &PolicyHost, hosted: &HostedPolicy) -> DomainReport {
+pub(super) fn report(
+    sources: &Sources,
+    snapshot: &Snapshot,
+    host: &PolicyHost,
+    hosted: &HostedPolicy,
+) -> DomainReport {
     let domain = host.domain();
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The socket's own promises; what commands do to a real authority is in `tests/daemon/operator.rs`.
 
-use super::{AdminServer, Desk, Filter, Sources, client};
+use super::{AdminServer, Desk, Filter, Health, Sources, client};
 use crate::{
     acme::{Reading, Scheduler, SchedulerParts, memory::Conduct, memory::MemoryAuthority},
     alert::AlertStatus,
@@ -61,7 +61,9 @@ impl World {
                 authorities: Arc::new([authority]),
                 certificates: storage,
             },
+            health: Health::default(),
             internal_authority: false,
+            certificates_elsewhere: false,
             cross_check_enabled: false,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -73,8 +73,7 @@ impl DaemonArgs {
 
 /// A faulty configuration tells it as well: that is when an operator asks.
 fn configured_socket(config: &ConfigArg) -> Option<PathBuf> {
-    let loaded = Files::new(config.path.clone()).load(None, Clock::System.now());
-    loaded.admin_socket().map(Path::to_owned)
+    Files::new(config.path.clone()).admin_socket(Clock::System.now())
 }
 
 /// Waits for an authority's or an order's sake, and says so when it takes long.

@@ -1,6 +1,9 @@
-//! `mta-stsd audit`: what senders meet at a domain, anybody's. Needs neither daemon nor configuration.
+//! `mta-stsd audit`: what senders meet at a domain, anybody's. Needs neither daemon nor configuration; with
+//! one, domains of ours are held against what we serve.
 
-use super::{DONE, FAILED, USAGE, looking::LookingArgs};
+mod ours;
+
+use super::{ConfigArg, DONE, FAILED, USAGE, looking::LookingArgs};
 use crate::{
     audit::{Auditor, Observations, Report, Severity, judge, worst},
     clock::Clock,
@@ -11,6 +14,7 @@ use crate::{
 };
 use clap::Args;
 use jiff::Timestamp;
+use ours::{Configured, Served};
 use std::{
     collections::VecDeque,
     fs,
@@ -40,6 +44,10 @@ pub(super) struct AuditArgs {
     /// Mildest finding that makes the exit code 1: info, warn, error or critical
     #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = level)]
     fail_on: Severity,
+    /// Configuration whose domains are held against what it serves, and whose resolvers are asked; none
+    /// unless given
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     looking: LookingArgs,
     /// Look mail hosts up, but do not speak SMTP to them
@@ -97,8 +105,14 @@ pub(super) fn run(args: &AuditArgs) -> u8 {
             return USAGE;
         }
     };
-    let auditor = match auditor(args) {
-        Ok(auditor) => Arc::new(auditor),
+    let configured = args.config.clone().map(|path| Configured::read(&ConfigArg { path })).transpose();
+    let made = configured.and_then(|configured| {
+        let dns = configured.as_ref().map(|configured| &configured.server().dns);
+        let lookup: Arc<dyn Lookup> = Arc::new(args.looking.lookup(dns)?);
+        Ok((auditor(args, Arc::clone(&lookup))?, configured, lookup))
+    });
+    let (auditor, configured, lookup) = match made {
+        Ok(made) => made,
         Err(code) => return code,
     };
     let runtime = match super::small_runtime() {
@@ -108,7 +122,13 @@ pub(super) fn run(args: &AuditArgs) -> u8 {
             return FAILED;
         }
     };
-    let end = runtime.block_on(look_at_all(args, auditor, domains));
+    let end = runtime.block_on(async {
+        let served = match configured {
+            Some(configured) => Some(configured.known(lookup).await),
+            None => None,
+        };
+        look_at_all(args, Arc::new(auditor), served.as_ref(), domains).await
+    });
     // Probes that were cut off must not hold the process up.
     runtime.shutdown_timeout(Duration::ZERO);
     end.code()
@@ -149,8 +169,7 @@ fn domains(args: &AuditArgs) -> Result<Vec<DomainName>, String> {
 }
 
 /// What is wrong is printed, and its exit code returned.
-fn auditor(args: &AuditArgs) -> Result<Auditor, u8> {
-    let lookup: Arc<dyn Lookup> = Arc::new(args.looking.lookup(None)?);
+fn auditor(args: &AuditArgs, lookup: Arc<dyn Lookup>) -> Result<Auditor, u8> {
     let (fetcher, reach) = (args.looking.fetcher()?, args.looking.reach());
     let prober = match args.no_smtp {
         true => None,
@@ -163,7 +182,12 @@ fn auditor(args: &AuditArgs) -> Result<Auditor, u8> {
 }
 
 /// Looks at all domains, a few at once, and prints each report in the order of the domains.
-async fn look_at_all(args: &AuditArgs, auditor: Arc<Auditor>, domains: Vec<DomainName>) -> End {
+async fn look_at_all(
+    args: &AuditArgs,
+    auditor: Arc<Auditor>,
+    served: Option<&Served>,
+    domains: Vec<DomainName>,
+) -> End {
     let clock = Clock::System;
     let count = domains.len();
     let progress = count > 1 && io::stderr().is_terminal();
@@ -175,8 +199,9 @@ async fn look_at_all(args: &AuditArgs, auditor: Arc<Auditor>, domains: Vec<Domai
             && let Some((at, domain)) = waiting.pop_front()
         {
             let auditor = Arc::clone(&auditor);
+            let expected = served.and_then(|served| served.expected(&domain));
             looking.spawn(async move {
-                let observations = auditor.audit(&domain, None, clock.now()).await;
+                let observations = auditor.audit(&domain, expected, clock.now()).await;
                 (at, Judged::of(observations, clock.now()))
             });
         }

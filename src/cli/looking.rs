@@ -29,7 +29,7 @@ pub(super) struct LookingArgs {
     /// PEM file with roots to trust beside Mozilla's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Dial addresses in private networks too
+    /// Dial addresses in private networks too, and take this machine for the world
     #[arg(long)]
     pub allow_private: bool,
     /// Port of policy hosts; senders ask 443 and no other
@@ -48,18 +48,17 @@ impl LookingArgs {
     /// printed, and its exit code returned.
     pub(super) fn lookup(&self, configured: Option<&Dns>) -> Result<HickoryLookup, u8> {
         let dns = configured.cloned().unwrap_or_default();
-        let settings = Settings {
-            servers: if self.resolver.is_empty() { dns.servers } else { self.resolver.clone() },
-            timeout: dns.timeout,
-            retries: dns.retries,
-            lookups_at_once: dns.lookups_at_once,
-            // Vouched for are the configured resolvers and no others.
-            trust_ad: dns.trust_ad && self.resolver.is_empty(),
-        };
-        HickoryLookup::new(&settings).map_err(|error| {
-            eprintln!("mta-stsd: {}", chain(&error));
-            FAILED
-        })
+        let servers = if self.resolver.is_empty() { dns.servers.clone() } else { self.resolver.clone() };
+        // Vouched for are the configured resolvers and no others.
+        asking(servers, Dns { trust_ad: dns.trust_ad && self.resolver.is_empty(), ..dns })
+    }
+
+    /// Asks the second resolvers of `configured`; nobody where it has none, or where resolvers are
+    /// given. What is wrong is printed, and its exit code returned.
+    pub(super) fn second_lookup(&self, configured: &Dns) -> Result<Option<HickoryLookup>, u8> {
+        let servers = configured.second_servers.clone();
+        let wanted = self.resolver.is_empty() && !servers.is_empty();
+        wanted.then(|| asking(servers, configured.clone())).transpose()
     }
 
     /// The lists of roots to trust. What is wrong is printed, and its exit code returned.
@@ -96,6 +95,15 @@ impl LookingArgs {
             policy_fetch::Settings { port: self.policy_port, roots: self.roots()?, ..Default::default() };
         Ok(Fetcher::new(settings, self.reach()))
     }
+}
+
+/// Asks `servers`, in the manner of `dns`.
+fn asking(servers: Vec<SocketAddr>, dns: Dns) -> Result<HickoryLookup, u8> {
+    let Dns { timeout, retries, lookups_at_once, trust_ad, .. } = dns;
+    HickoryLookup::new(&Settings { servers, timeout, retries, lookups_at_once, trust_ad }).map_err(|error| {
+        eprintln!("mta-stsd: {}", chain(&error));
+        FAILED
+    })
 }
 
 /// Addresses of one policy host that are asked: more are a stranger's joke.

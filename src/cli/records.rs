@@ -2,14 +2,12 @@
 
 mod verify;
 
-use super::{CONFIG, ConfigArg, DONE, USAGE, looking::LookingArgs, small_runtime, standing::Standing};
+use super::{CONFIG, ConfigArg, DONE, USAGE, identities, looking::LookingArgs, standing::Standing};
 use crate::{
-    acme::kept_identity,
-    config::{Acme, Directory, Server},
-    logging::chain,
+    config::Server,
+    dns::caa::Method,
     name::PolicyHost,
     publishing::{Authorization, Format, PublishedRecord, records_to_publish, target_is_known},
-    storage::{MasterKey, StoreReader},
 };
 use clap::{
     Args,
@@ -71,7 +69,7 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
     }
     print!("{}", args.format.render(&records));
     let verify = args.config.command(&format!("records --verify {}", args.domains.join(" ")));
-    match server.acme.is_internal() {
+    match server.signs_internally() {
         true => eprintln!(
             "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
              that root"
@@ -88,7 +86,7 @@ pub(super) fn of_hosts(
     server: &Server,
     config: &ConfigArg,
 ) -> (Vec<(PolicyHost, Vec<PublishedRecord>)>, u8) {
-    let Standing { reloader, snapshot, report } = standing;
+    let Standing { reloader, snapshot, report, .. } = standing;
     let check = config.command("check");
     let (mut found, mut code) = (Vec::new(), DONE);
     let authorized = authorizations(server);
@@ -130,7 +128,8 @@ pub(super) fn of_hosts(
 
 /// Who may issue for us, as far as the store knows: all authorities, or none. Says why there are none.
 fn authorizations(server: &Server) -> Vec<Authorization> {
-    if server.acme.is_internal() {
+    // Where certificates are the proxy's, a CAA record for our account would forbid them.
+    if !server.orders_certificates() || server.acme.is_internal() {
         return Vec::new();
     }
     known_authorizations(server).unwrap_or_else(|why| {
@@ -140,28 +139,16 @@ fn authorizations(server: &Server) -> Vec<Authorization> {
 }
 
 fn known_authorizations(server: &Server) -> Result<Vec<Authorization>, String> {
-    let shown = |error: &dyn std::error::Error| chain(error).to_string();
-    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| shown(&e))?;
-    let runtime = small_runtime().map_err(|e| shown(&e))?;
-    runtime.block_on(async {
-        let store = StoreReader::open(&server.store.directory, key).await.map_err(|e| shown(&e))?;
-        let mut authorized = Vec::new();
-        for authority in &server.acme.authorities {
-            let Directory::Url(directory) = &authority.directory else { continue };
-            let identity = kept_identity(&store, directory).await.map_err(|e| shown(&e))?;
-            let account_uri = identity
-                .account_uri
-                .ok_or_else(|| format!("we have no account at {directory} yet; the first order opens it"))?;
-            let issuer = identity.identities.into_iter().next();
-            let issuer =
-                issuer.ok_or_else(|| format!("{directory} has not told by what name CAA records know it"))?;
-            authorized.push(Authorization { issuer, account_uri, methods: methods(&server.acme) });
-        }
-        Ok(authorized)
-    })
-}
-
-fn methods(acme: &Acme) -> Vec<&'static str> {
-    let methods = [(acme.tls_alpn_01, "tls-alpn-01"), (acme.http_01, "http-01")];
-    methods.into_iter().filter_map(|(answered, method)| answered.then_some(method)).collect()
+    let mut authorized = Vec::new();
+    for (directory, identity) in identities::kept_identities(server)? {
+        let account_uri = identity
+            .account_uri
+            .ok_or_else(|| format!("we have no account at {directory} yet; the first order opens it"))?;
+        let issuer = identity.identities.into_iter().next();
+        let issuer =
+            issuer.ok_or_else(|| format!("{directory} has not told by what name CAA records know it"))?;
+        let methods = identities::methods(server).into_iter().map(Method::as_str).collect();
+        authorized.push(Authorization { issuer, account_uri, methods });
+    }
+    Ok(authorized)
 }

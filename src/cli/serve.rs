@@ -16,9 +16,9 @@ const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// How log lines look on standard error
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    log_format: Format,
+    /// How log lines look on standard error; journal where that leads there, and text otherwise, unless given
+    #[arg(long, value_enum)]
+    log_format: Option<Format>,
     /// What is logged: a level, or levels by module (info,mta_stsd::acme=debug)
     #[arg(long, value_name = "FILTER", env = "MTA_STSD_LOG", default_value = "info")]
     log_level: String,
@@ -26,7 +26,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> u8 {
     process::harden();
-    if let Err(error) = logging::init(args.log_format, &args.log_level) {
+    if let Err(error) = logging::init(args.log_format.unwrap_or_else(Format::fitting), &args.log_level) {
         eprintln!("mta-stsd: {error}");
         return super::USAGE;
     }
@@ -39,11 +39,14 @@ pub(super) fn run(args: &ServeArgs) -> u8 {
     };
     let code = runtime.block_on(serve(args));
     runtime.shutdown_timeout(BLOCKING_GRACE);
+    if let Some(log) = logging::current() {
+        log.tell_left_out();
+    }
     code
 }
 
 async fn serve(args: &ServeArgs) -> u8 {
-    info!(version = env!("CARGO_PKG_VERSION"), config = %args.config.path.display(), "starting");
+    info!(version = super::VERSION, config = %args.config.path.display(), "starting");
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {

@@ -18,13 +18,15 @@ use std::{path::Path, sync::Arc};
 pub(super) struct Standing {
     pub(super) reloader: Reloader,
     pub(super) snapshot: Arc<Snapshot>,
+    /// The same, for whoever works with what changes.
+    pub(super) shared: SharedSnapshot,
     pub(super) report: ReloadReport,
 }
 
 impl Standing {
     pub(super) fn of(config: &ConfigArg) -> Self {
-        let snapshot = SharedSnapshot::default();
-        let mut reloader = Reloader::new(config.path.clone(), snapshot.clone(), Clock::System);
+        let shared = SharedSnapshot::default();
+        let mut reloader = Reloader::new(config.path.clone(), shared.clone(), Clock::System);
         let mut report = reloader.reload();
         // Without a fault nothing is kept back, so what was before makes no difference.
         if !report.is_good() {
@@ -33,7 +35,7 @@ impl Standing {
                 report = reloader.resume(kept);
             }
         }
-        Self { reloader, snapshot: snapshot.load_full(), report }
+        Self { reloader, snapshot: shared.load_full(), shared, report }
     }
 }
 

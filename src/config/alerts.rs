@@ -4,6 +4,7 @@
 //! addresses that we call or commands that we run.
 
 use super::{
+    credentials,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -189,7 +190,7 @@ fn target(
         reading.fault(table.span_of(key), &table.key(key), problem, "take it out");
     }
     let url = url(table, reading);
-    let secret_file = table.text("secret_file").map(|text| folder.join(text.value));
+    let secret_file = credentials::file(table, reading, folder, "secret_file");
     let words = [("json", AlertFormat::Json), ("slack", AlertFormat::Slack)];
     let format = one_of(table, reading, "format", &words).unwrap_or(AlertFormat::Json);
     let argv = command(table, reading);

@@ -136,22 +136,9 @@ impl Files {
     /// Reads what is new or has changed. `limits` bounds the files; the main file itself is bounded
     /// by the default where it is not known yet.
     pub fn load(&mut self, limits: Option<&Limits>, now: Timestamp) -> Loaded {
-        let Self { main, interner, .. } = self;
-        interner.sweep();
-        let folder = main.parent().unwrap_or(Path::new("")).to_owned();
-        let kept_main = refresh(
-            main,
-            self.kept_main.take(),
-            Recipe {
-                octets_max: limits.map_or(MAIN_FILE_OCTETS_MAX, |limits| limits.config_file_bytes),
-                if_missing: "create it, or name yours with --config",
-                now,
-                parse: |source| MainFile::read(source, &folder, interner),
-                unreadable: MainFile::unreadable,
-            },
-        );
-        let main = Arc::clone(&kept_main.parsed);
-        self.kept_main = Some(kept_main);
+        self.interner.sweep();
+        let main = self.load_main(limits, now);
+        let folder = self.main.parent().unwrap_or(Path::new("")).to_owned();
         let own = main.server.as_ref().map(|server| server.limits.clone());
         let limits = limits.cloned().or(own).unwrap_or_default();
 
@@ -174,6 +161,31 @@ impl Files {
         loaded.lists = self.lists(&loaded.main.tenants.drafts, &limits, now);
         self.last = Some(loaded.clone());
         loaded
+    }
+
+    /// Where the daemon of this configuration answers status questions, be the rest as faulty as it may;
+    /// `None` when the main file cannot be read at all. Reads no other file: probes ask every few seconds.
+    pub fn admin_socket(&mut self, now: Timestamp) -> Option<PathBuf> {
+        self.load_main(None, now).places.as_ref().map(|places| places.socket.clone())
+    }
+
+    fn load_main(&mut self, limits: Option<&Limits>, now: Timestamp) -> Arc<MainFile> {
+        let Self { main, interner, .. } = self;
+        let folder = main.parent().unwrap_or(Path::new(""));
+        let kept_main = refresh(
+            main,
+            self.kept_main.take(),
+            Recipe {
+                octets_max: limits.map_or(MAIN_FILE_OCTETS_MAX, |limits| limits.config_file_bytes),
+                if_missing: "create it, or name yours with --config",
+                now,
+                parse: |source| MainFile::read(source, folder, interner),
+                unreadable: MainFile::unreadable,
+            },
+        );
+        let main = Arc::clone(&kept_main.parsed);
+        self.kept_main = Some(kept_main);
+        main
     }
 
     fn drop_ins(&mut self, paths: Vec<Arc<Path>>, limits: &Limits, now: Timestamp) -> Vec<Arc<TenantFile>> {
@@ -255,13 +267,8 @@ impl Loaded {
             && self.lists.iter().all(|(path, a)| other.lists.get(path).is_some_and(|b| Arc::ptr_eq(a, b)))
     }
 
-    /// Where the daemon of this configuration answers status questions, be the rest as faulty as it
-    /// may; `None` when the main file cannot be read at all.
-    pub fn admin_socket(&self) -> Option<&Path> {
-        self.main.places.as_ref().map(|places| &*places.socket)
-    }
-
-    /// Where its store is, under the same terms.
+    /// Where the store of this configuration is, be the rest as faulty as it may; `None` when the main
+    /// file cannot be read at all.
     pub fn store_directory(&self) -> Option<&Path> {
         self.main.places.as_ref().map(|places| &*places.store)
     }

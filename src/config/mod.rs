@@ -10,6 +10,7 @@ mod alerts;
 mod check;
 mod contest;
 mod continued;
+mod credentials;
 mod duration;
 mod fault;
 mod file;
@@ -30,9 +31,10 @@ pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 pub use proposed::{FirstAuthority, MainFileText, TenantText};
-pub use server::is_contact;
+pub use server::{AccessLog, AccessLogAddresses, AccessLogFormat, AccessLogTo, is_contact};
 
 use crate::{
+    listening::Networks,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
 };
@@ -63,21 +65,55 @@ pub struct Server {
     pub cross_check: CrossCheck,
     /// What a stranger may use up.
     pub limits: Limits,
+    /// Whether and where requests are written down.
+    pub access_log: AccessLog,
     /// Who is told of findings.
     pub alerts: Vec<Alert>,
-    /// The local status socket.
+    /// The status socket and the admin page.
     pub admin: Admin,
     /// What customers are told to publish in their DNS.
     pub publish: Publish,
 }
 
-/// `[listen]`: sockets.
+impl Server {
+    /// Whether certificates are ordered. Without an HTTPS address they are the affair of the proxy in
+    /// front, which ends TLS.
+    pub fn orders_certificates(&self) -> bool {
+        !self.listen.https.is_empty()
+    }
+
+    /// Whether the internal authority signs what is served, whose root no sender trusts.
+    pub fn signs_internally(&self) -> bool {
+        self.orders_certificates() && self.acme.is_internal()
+    }
+}
+
+/// `[listen]`: sockets, and the proxies in front of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// HTTPS addresses: policies and TLS-ALPN-01 answers.
+    /// HTTPS addresses: policies and TLS-ALPN-01 answers; may be empty where `backend` is not.
     pub https: Vec<SocketAddr>,
     /// Plain HTTP addresses: HTTP-01 answers and nothing else; may be empty.
     pub http: Vec<SocketAddr>,
+    /// Addresses at which policies are served over plain HTTP to proxies that have ended TLS.
+    pub backend: Vec<SocketAddr>,
+    /// Who may connect to `backend`.
+    pub backend_from: Networks,
+    /// Whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Networks,
+    /// On which listeners.
+    pub proxy_protocol_on: ProxyProtocolOn,
+}
+
+/// `listen.proxy_protocol_on`: the listeners on which proxies send a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocolOn {
+    /// On `listen.https`.
+    pub https: bool,
+    /// On `listen.http`.
+    pub http: bool,
+    /// On `listen.backend`.
+    pub backend: bool,
 }
 
 /// `[store]`: the database.
@@ -85,7 +121,8 @@ pub struct Listen {
 pub struct Store {
     /// Folder of the database; made 0700, refused when others may look in.
     pub directory: PathBuf,
-    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys.
+    /// File with the 32-octet master key (64 hexadecimal digits) that seals private keys; systemd's
+    /// credential `store-key` where the configuration names none.
     pub key_file: Option<PathBuf>,
 }
 
@@ -313,11 +350,31 @@ pub struct Limits {
     pub list_file_bytes: u64,
 }
 
-/// `[admin]`: the local status socket.
+/// `[admin]`: the status socket, and the admin page.
+///
+/// Where an address of `listen` is not a loopback one, there are a token and a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Path of the unix socket, made 0600.
     pub socket: PathBuf,
+    /// Where the admin page is served; empty means nowhere.
+    pub listen: Vec<SocketAddr>,
+    /// Names and addresses by which the page is asked for, beside those of loopback: lower-case, without
+    /// ports.
+    pub names: Vec<String>,
+    /// File with the token that lets in; without one the page can be read on loopback and does nothing.
+    pub token_file: Option<PathBuf>,
+    /// What the page is served with over TLS; without it, plainly.
+    pub certificate: Option<AdminCertificate>,
+}
+
+/// The admin page's own certificate, which nobody but the operator renews.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminCertificate {
+    /// PEM file with the chain, leaf first.
+    pub certificate_file: PathBuf,
+    /// PEM file with the leaf's private key.
+    pub key_file: PathBuf,
 }
 
 impl Admin {

@@ -1,10 +1,10 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight, Server, Store,
-    duration::duration_shown, fault::shown,
+    AccessLog, Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight,
+    ProxyProtocolOn, Server, Store, duration::duration_shown, fault::shown,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One server key with its value as people read it.
 struct Setting {
@@ -34,20 +34,34 @@ impl Server {
 
     /// Every key but those of `[publish]`; a test holds them against the keys that are read.
     fn settings(&self) -> Vec<Setting> {
-        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, publish: _ } = self;
-        let Listen { https, http } = listen;
+        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, access_log, publish: _ } =
+            self;
+        let Listen { https, http, backend, backend_from, proxy_protocol_from, proxy_protocol_on } = listen;
+        let ProxyProtocolOn { https: on_https, http: on_http, backend: on_backend } = proxy_protocol_on;
+        let AccessLog { to, format, addresses } = access_log;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
         let CrossCheck { enabled, period, recheck, records, audit, audit_every, .. } = cross_check;
         let CrossCheck { audit_recheck, audits_at_once, probe_mx, ehlo_name, .. } = cross_check;
         let CrossCheck { root_file: trusted, dial_private, .. } = cross_check;
-        let Admin { socket } = admin;
+        let Admin { socket, listen: page, names, token_file, certificate } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
         let path = |path: &Path| shown(&path.to_string_lossy());
+        let file = |file: Option<&PathBuf>| file.map_or("none".to_owned(), |file| path(file));
         let mut settings = vec![
             setting("listen.https", format!("{https:?}")),
             setting("listen.http", format!("{http:?}")),
+            setting("listen.backend", format!("{backend:?}")),
+            setting("listen.backend_from", format!("{backend_from:?}")),
+            setting("listen.proxy_protocol_from", format!("{proxy_protocol_from:?}")),
+            setting(
+                "listen.proxy_protocol_on",
+                format!("https {on_https}, http {on_http}, backend {on_backend}"),
+            ),
+            setting("access_log.to", shown(&format!("{to:?}"))),
+            setting("access_log.format", format!("{format:?}")),
+            setting("access_log.addresses", format!("{addresses:?}")),
             setting("store.directory", path(store_directory)),
             secret("store.key_file", format!("{key_file:?}")),
             setting("dns.servers", format!("{servers:?}")),
@@ -71,6 +85,11 @@ impl Server {
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),
+            setting("admin.listen", format!("{page:?}")),
+            setting("admin.names", format!("{names:?}")),
+            setting("admin.token_file", file(token_file.as_ref())),
+            setting("admin.certificate_file", file(certificate.as_ref().map(|tls| &tls.certificate_file))),
+            setting("admin.key_file", file(certificate.as_ref().map(|tls| &tls.key_file))),
         ];
         let Acme { authorities, tls_alpn_01, http_01, orders_at_once, order_deadline, .. } = acme;
         let Preflight { enabled: preflight, auto, addresses } = &acme.preflight;

@@ -1,13 +1,18 @@
 //! The server's part of the main file: everything but tenants and policies.
 
+mod access_log;
+mod admin;
 mod authorities;
 mod cross_check;
+mod listen;
+mod store;
 
+pub use access_log::{AccessLog, AccessLogAddresses, AccessLogFormat, AccessLogTo};
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Admin, Allowance, AuthoritySettings, Budgets, Dns, Limits, Listen, Preflight, Publish, Server,
-    Store, alerts,
+    Acme, Allowance, AuthoritySettings, Budgets, Dns, Limits, Listen, Preflight, Publish, Server, alerts,
+    credentials,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -92,9 +97,10 @@ impl Default for Preflight {
 pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Path) -> Server {
     let reader = Reader { reading, folder };
     let listen = reader.listen(root.table("listen"));
-    let acme = reader.acme(root, listen.http.is_empty());
-    let store = reader.store(root.table("store"));
+    let acme = reader.acme(root, &listen);
+    let store = store::read(root.table("store"), &reader);
     Server {
+        access_log: reader.access_log(root.table("access_log")),
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
         cross_check: reader.cross_check(root.table("cross_check")),
@@ -113,21 +119,6 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn listen(&self, table: Option<Table<'_, '_>>) -> Listen {
-        let everywhere = |port| vec![SocketAddr::from(([0u16; 8], port))];
-        let Some(mut table) = table else { return Listen { https: everywhere(443), http: everywhere(80) } };
-        let mut seen = Vec::new();
-        let https_span = table.span_of("https");
-        let https = self.addresses(&mut table, "https", None, &mut seen).unwrap_or_else(|| everywhere(443));
-        let http = self.addresses(&mut table, "http", None, &mut seen).unwrap_or_else(|| everywhere(80));
-        if https.is_empty() {
-            let remedy = "write at least one address, such as \"[::]:443\"";
-            self.reading.fault(https_span, "listen.https", "there is no HTTPS address to listen on", remedy);
-        }
-        table.finish();
-        Listen { https, http }
-    }
-
     /// Addresses with ports; where `default_port` is given, the port may be left out.
     fn addresses(
         &self,
@@ -169,35 +160,11 @@ impl Reader<'_, '_> {
     }
 
     fn path(&self, table: &mut Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
-        let text = table.text(key)?;
-        if text.value.is_empty() || text.value.contains('\0') {
-            let problem = format!("{key} is not a path");
-            self.reading.fault(text.span, &table.key(key), problem, "write a path, relative to this file");
-            return None;
-        }
-        Some(self.folder.join(text.value))
+        credentials::file(table, self.reading, self.folder, key)
     }
 
-    fn store(&self, table: Option<Table<'_, '_>>) -> Store {
-        let directory = || PathBuf::from(Store::DEFAULT_DIRECTORY);
-        let Some(mut table) = table else { return Store { directory: directory(), key_file: None } };
-        let store = Store {
-            directory: self.path(&mut table, "directory").unwrap_or_else(directory),
-            key_file: self.path(&mut table, "key_file"),
-        };
-        table.finish();
-        store
-    }
-
-    fn admin(&self, table: Option<Table<'_, '_>>, store: &Store) -> Admin {
-        let inside_store = || store.directory.join(Admin::SOCKET_NAME);
-        let Some(mut table) = table else { return Admin { socket: inside_store() } };
-        let socket = self.path(&mut table, "socket").unwrap_or_else(inside_store);
-        table.finish();
-        Admin { socket }
-    }
-
-    fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {
+    fn acme(&self, root: &mut Table<'_, '_>, listen: &Listen) -> Acme {
+        let no_plain_http = listen.http.is_empty();
         let mut acme = Acme {
             authorities: vec![AuthoritySettings::internal()],
             tls_alpn_01: true,
@@ -213,7 +180,8 @@ impl Reader<'_, '_> {
         let span = root.span_of("acme");
         let present = root.has("acme");
         let Some(mut table) = root.table("acme") else {
-            if !present {
+            // Where no certificates are ordered nobody has to sign them.
+            if !present && !listen.https.is_empty() {
                 self.missing_directory(span, "acme");
             }
             return acme;

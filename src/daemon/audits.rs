@@ -64,8 +64,10 @@ pub(super) fn with_audits(checks: CrossCheck, around: Around<'_>) -> Result<Cros
     let pace = Pace::continuous(settings.audit_every, settings.audit_recheck);
     let eye: Arc<dyn Look> = Arc::new(Auditor::paced(Arc::clone(lookup), prober, fetcher, mail, pace));
     let (preflight, methods) = preflight_of(server, lookup, snapshot, bound.to_vec());
-    let internal = server.acme.is_internal();
+    let internal = server.signs_internally();
     let issuer = authorities.into_iter().next().filter(|_| !internal);
+    // Without orders a proxy in front has the certificates.
+    let certificates = server.orders_certificates().then_some(certificates);
     let ours = Ours { preflight, certificates, issuer, methods };
     Ok(checks.auditing(eye, Arc::new(ours), !internal))
 }
@@ -86,7 +88,8 @@ fn roots(file: Option<&Path>) -> io::Result<Vec<Arc<Roots>>> {
 
 struct Ours {
     preflight: DnsPreflight,
-    certificates: CertificateTable,
+    /// `None`: somebody else has them.
+    certificates: Option<CertificateTable>,
     issuer: Option<Arc<dyn Authority>>,
     methods: Vec<Method>,
 }
@@ -103,7 +106,8 @@ impl Expectations for Ours {
     }
 
     async fn is_served(&self, host: &PolicyHost) -> bool {
+        let Some(certificates) = &self.certificates else { return true };
         // A store that cannot be read says so itself.
-        self.certificates.get(host).await.is_ok_and(|held| held.is_some())
+        certificates.get(host).await.is_ok_and(|held| held.is_some())
     }
 }

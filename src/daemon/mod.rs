@@ -3,7 +3,10 @@
 //! Nothing here decides anything about policies or certificates. A new room on floor 4 costs one
 //! block in [`Daemon::start`].
 
+mod admin_page;
 mod audits;
+mod entrances;
+mod log;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -17,20 +20,24 @@ use crate::{
         AcmeAuthority, DnsPreflight, InternalAuthority, Readiness, Reading, Scheduler, SchedulerParts,
         authority::Authority,
     },
-    admin::{Desk, Sources},
+    admin::{
+        Desk, Health, Sources,
+        page::{PageParts, PageServer},
+    },
     alert::{AlertStatus, Alerting},
     certificate::{CertificateSource, CertificateTable, ChallengeTable},
     clock::Clock,
-    config::{self, Acme, Budgets, Directory, Server},
+    config::{self, Acme, Budgets, Directory, Listen, Server},
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::{BindError, bind_all},
+    listening::{ListenError, Passer, listen},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -40,10 +47,7 @@ use std::{
     time::Duration,
 };
 use supervisor::Supervisor;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -69,7 +73,7 @@ pub enum StartError {
     Key(#[from] KeyFileError),
     /// A socket cannot be bound.
     #[error("a socket cannot be used")]
-    Bind(#[from] BindError),
+    Bind(#[from] ListenError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
     Part {
@@ -124,8 +128,9 @@ pub struct Daemon {
     challenges: ChallengeTable,
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
-    https: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    health: Health,
+    listening: Addresses,
+    page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
 
@@ -156,10 +161,12 @@ impl Daemon {
             Some(lookup) => lookup,
             None => resolver(&server)?,
         };
-        let https = bind_all("listen.https", &server.listen.https)?;
-        let http = bind_all("listen.http", &server.listen.http)?;
+        let Listen { https, http, backend, .. } = &server.listen;
+        let listeners = listen(https, http, backend, Vec::new(), Passer::Manager)?;
         let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
-        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
+        let page = admin_page::bind(&server.admin)?;
+        let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
+        let listening = Addresses::of(&listeners);
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -167,20 +174,15 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        for listener in https {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
-        }
-        for listener in http {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
-        }
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
-        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
         let (held, asked) = (certificates.clone(), authorities.clone());
+        // What is held of hosts that need no certificate any more is kept as if they had left.
+        let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
-            snapshot: snapshot.clone(),
+            snapshot: wanted,
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
@@ -199,19 +201,20 @@ impl Daemon {
             Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
-            cross_check_settings(&server.cross_check, &server.acme),
+            cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
         let around = audits::Around {
             server: &server,
             lookup: &lookup,
             snapshot: &snapshot,
-            bound: &https_at,
+            bound: &listening.https,
             certificates: held,
             authorities: asked,
         };
         let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
+        let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
             true => AlertStatus::default(),
             false => {
@@ -230,6 +233,7 @@ impl Daemon {
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
+        let health = Health::default();
         let sources = Sources {
             snapshot: snapshot.clone(),
             acme,
@@ -238,17 +242,19 @@ impl Daemon {
             reload: reload_status,
             clock,
             desk,
-            internal_authority: server.acme.is_internal(),
+            health: health.clone(),
+            internal_authority: server.signs_internally(),
+            certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
-        supervisor.start("admin", admin.run(sources, stop));
+        let last = supervisor.last_token();
+        if let Some(page) = page {
+            supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
+        }
+        supervisor.start_last("admin", admin.run(sources, last));
+        log::start(&mut supervisor, clock);
 
-        for address in &https_at {
-            info!(%address, "listening for https");
-        }
-        for address in &http_at {
-            info!(%address, "listening for http");
-        }
+        listening.log();
         Ok(Self {
             supervisor,
             storage,
@@ -256,20 +262,31 @@ impl Daemon {
             challenges,
             reload,
             drain_timeout: server.limits.drain_timeout,
-            https: https_at,
-            http: http_at,
+            health,
+            listening,
+            page: page_at,
             internal_root,
         })
     }
 
     /// HTTPS addresses, with the ports the system chose.
     pub fn https(&self) -> &[SocketAddr] {
-        &self.https
+        &self.listening.https
     }
 
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
-        &self.http
+        &self.listening.http
+    }
+
+    /// Addresses for proxies that end TLS, with the ports the system chose.
+    pub fn backend(&self) -> &[SocketAddr] {
+        &self.listening.backend
+    }
+
+    /// Addresses of the admin page, with the ports the system chose.
+    pub fn page(&self) -> &[SocketAddr] {
+        &self.page
     }
 
     /// The challenge answers that are up, for tests that play the authority.
@@ -283,7 +300,7 @@ impl Daemon {
         let root = self.internal_root.as_ref()?;
         let snapshot = self.snapshot.load();
         let host = snapshot.iter().map(|(host, _)| host).min()?;
-        let mut at = *self.https.first()?;
+        let mut at = *self.listening.https.first()?;
         match at {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -298,6 +315,7 @@ impl Daemon {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
         let mut watchdog = systemd::Watchdog::from_environment();
+        self.health.ready();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
         let ended = loop {
@@ -326,6 +344,7 @@ impl Daemon {
                 }
             }
         };
+        self.health.draining();
         systemd::stopping();
         // Draining takes less than half of the time that systemd now waits for the next word.
         watchdog.answer();
@@ -369,12 +388,11 @@ fn say_left(left: usize) {
     }
 }
 
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
+    if let Some(file) = &server.store.key_file {
+        info!(key_file = %file.display(), "private keys are sealed in the store");
+    }
     let folder = &server.store.directory;
     SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
 }
@@ -417,8 +435,8 @@ fn order_settings(server: &Server) -> Acme {
 }
 
 /// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
-fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
-    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+fn cross_check_settings(wanted: &config::CrossCheck, internal: bool) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !internal, ..wanted.clone() }
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
@@ -464,7 +482,7 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authorities in their order, and where the root of the internal one is.
+/// The configured authorities in their order (none where no certificates are ordered and none is named), and where the root of the internal one is.
 async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
@@ -472,6 +490,9 @@ async fn authorities(
 ) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
     let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
     let mut internal_root = None;
+    if !server.orders_certificates() && server.acme.is_internal() {
+        return Ok((authorities, internal_root));
+    }
     for settings in &server.acme.authorities {
         match &settings.directory {
             Directory::Url(url) => {

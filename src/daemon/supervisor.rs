@@ -4,7 +4,11 @@
 //! so a part that ends or panics takes the daemon down with exit code 70. Single connections and
 //! single orders are not parts: their panics are caught and counted where they run.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    time::Duration,
+};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -15,6 +19,8 @@ pub struct Supervisor {
     stop: CancellationToken,
     parts: JoinSet<()>,
     names: HashMap<Id, &'static str>,
+    last_stop: CancellationToken,
+    last: HashSet<Id>,
 }
 
 impl Supervisor {
@@ -27,6 +33,18 @@ impl Supervisor {
     pub fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
         let handle = self.parts.spawn(part);
         self.names.insert(handle.id(), name);
+    }
+
+    /// What the parts of [`Self::start_last`] watch: cancelled when no other part is left.
+    pub fn last_token(&self) -> CancellationToken {
+        self.last_stop.clone()
+    }
+
+    /// Runs `part` under `name` until all others have ended: who asks how the end goes is answered.
+    pub fn start_last(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.parts.spawn(part);
+        self.names.insert(handle.id(), name);
+        self.last.insert(handle.id());
     }
 
     /// Waits until some part ends by itself and names it; for ever while all are well.
@@ -42,14 +60,20 @@ impl Supervisor {
     pub async fn stop(mut self, deadline: Duration) -> Vec<&'static str> {
         self.stop.cancel();
         let all_ended = async {
-            while let Some(ended) = self.parts.join_next_with_id().await {
+            loop {
+                if self.names.keys().all(|id| self.last.contains(id)) {
+                    self.last_stop.cancel();
+                }
+                let Some(ended) = self.parts.join_next_with_id().await else { break };
                 self.name_of(ended, "stopped");
             }
         };
         if tokio::time::timeout(deadline, all_ended).await.is_ok() {
             return Vec::new();
         }
-        let mut left: Vec<_> = self.names.values().copied().collect();
+        let was_told = |id: &Id| self.last_stop.is_cancelled() || !self.last.contains(id);
+        let left = self.names.iter().filter(|(id, _)| was_told(id)).map(|(_, name)| *name);
+        let mut left: Vec<_> = left.collect();
         left.sort_unstable();
         warn!(parts = left.join(", "), "parts did not stop in time");
         left
@@ -82,6 +106,22 @@ mod tests {
         supervisor.start("hasty", async {});
         assert_eq!(supervisor.failed().await, "hasty");
         assert!(supervisor.stop(Duration::from_secs(60)).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_part_ends_after_the_others() {
+        let mut supervisor = Supervisor::default();
+        let (stop, last) = (supervisor.stop_token(), supervisor.last_token());
+        let (told, heard) = tokio::sync::oneshot::channel();
+        let too_early = last.clone();
+        supervisor.start("slow", async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            told.send(too_early.is_cancelled()).unwrap();
+        });
+        supervisor.start_last("answers", async move { last.cancelled().await });
+        assert!(supervisor.stop(Duration::from_secs(60)).await.is_empty());
+        assert_eq!(heard.await, Ok(false));
     }
 
     #[tokio::test]

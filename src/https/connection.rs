@@ -22,12 +22,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::ready,
+    io,
     pin::{Pin, pin},
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -63,6 +65,26 @@ pub(super) enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+}
+
+/// Which HTTP is spoken on `stream` without TLS: HTTP/2 begins with words that are no request
+/// (RFC 9113 §3.4). Takes nothing; waits as long as the peer does.
+pub(super) async fn spoken(stream: &TcpStream) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI ";
+    /// Looking does not take, so there is nothing to wait for but time. Who sends four octets in
+    /// pieces has it.
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        let begin = seen.get(..count).unwrap_or_default();
+        if begin == PREFACE {
+            return Ok(Protocol::Http2);
+        } else if begin.is_empty() || !PREFACE.starts_with(begin) {
+            return Ok(Protocol::Http1);
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// How a connection ended.
@@ -238,7 +260,7 @@ async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) {
                 octets => read += octets,
             }
         }
-        Ok::<_, std::io::Error>(())
+        Ok::<_, io::Error>(())
     })
     .await;
 }

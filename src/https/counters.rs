@@ -22,9 +22,9 @@ impl Counter {
 /// Outcomes since the start of the process, over all listeners.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Policies served (status 200 on HTTPS).
+    /// Policies served (status 200, over HTTPS or to a proxy).
     pub served: Counter,
-    /// HTTPS requests answered with another status.
+    /// Requests over HTTPS or from a proxy answered with another status.
     pub not_served: Counter,
     /// HTTP-01 answers given.
     pub http_01: Counter,
@@ -36,6 +36,12 @@ pub struct Counters {
     pub refused_total: Counter,
     /// Connections closed for want of a permit: too many from one address.
     pub refused_address: Counter,
+    /// Connections closed because nobody from their address may connect to that listener.
+    pub refused_network: Counter,
+    /// Connections from listed proxies that did not begin with a PROXY header in time.
+    pub proxy_header: Counter,
+    /// Connections that proxies made for themselves and left again, as health checks do.
+    pub proxy_checks: Counter,
     /// Handshakes given up before they were signed: too many in a while from one address.
     pub refused_rate: Counter,
     /// Handshakes aborted: no server name.

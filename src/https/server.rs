@@ -1,25 +1,33 @@
 //! Accepts, gives every connection its own task, and drains on stop.
 
 use super::{
+    access_log::AccessLog,
     connection::{self, GRACE, Protocol},
     counters::Counters,
-    handshake::Handshakes,
+    forwarded,
+    handshake::{self, Handshakes},
     plain,
-    respond::respond,
+    respond::{respond, respond_to_proxy},
 };
 use crate::{
     certificate::{CertificateTable, ChallengeTable},
     config::Limits,
-    listening::{Accepted, Acceptor, Arrival, Permits, Refusal},
+    listening::{Accepted, Acceptor, Arrival, Front, NotMet, Permits, Refusal, Visitor},
+    name::PolicyHost,
     snapshot::SharedSnapshot,
 };
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, field::display};
@@ -45,11 +53,39 @@ pub struct Drained {
     pub left: usize,
 }
 
-/// Which of the two services a listener offers.
+/// A listener, what stands in front of it, and where its requests are noted.
+#[derive(Debug)]
+pub struct PolicyListener {
+    /// The socket.
+    pub listener: TcpListener,
+    /// The proxies in front of it.
+    pub front: Front,
+    /// Who takes note of requests to hosts that are served.
+    pub access_log: Option<AccessLog>,
+}
+
+impl From<TcpListener> for PolicyListener {
+    /// With nothing in front of it and nobody who takes notes.
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, front: Front::default(), access_log: None }
+    }
+}
+
+/// Which service a listener offers.
 #[derive(Clone, Copy, Debug)]
 enum Service {
     Https,
     Http,
+    Backend,
+}
+
+/// What the connections of one listener have in common.
+#[derive(Clone, Debug)]
+struct Common {
+    service: Service,
+    front: Front,
+    access_log: Option<AccessLog>,
+    stop: CancellationToken,
 }
 
 impl PolicyServer {
@@ -82,33 +118,40 @@ impl PolicyServer {
         self.0.permits.open()
     }
 
-    /// Serves policies and TLS-ALPN-01 answers on `listener` until `stop`, then drains.
-    pub async fn run_https(&self, listener: TcpListener, stop: CancellationToken) -> Drained {
-        self.run(Service::Https, listener, stop).await
+    /// Serves policies and TLS-ALPN-01 answers at `entrance` until `stop`, then drains.
+    pub async fn run_https(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Https, entrance.into(), stop).await
     }
 
-    /// Serves HTTP-01 answers on `listener` until `stop`, then drains.
-    pub async fn run_http(&self, listener: TcpListener, stop: CancellationToken) -> Drained {
-        self.run(Service::Http, listener, stop).await
+    /// Serves HTTP-01 answers at `entrance` until `stop`, then drains.
+    pub async fn run_http(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Http, entrance.into(), stop).await
     }
 
-    async fn run(&self, service: Service, listener: TcpListener, stop: CancellationToken) -> Drained {
+    /// Serves policies over plain HTTP/1 or HTTP/2 to proxies that have ended TLS, at `entrance` until
+    /// `stop`, then drains. Who may connect is for the entrance's front to say.
+    pub async fn run_backend(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Backend, entrance.into(), stop).await
+    }
+
+    async fn run(&self, service: Service, entrance: PolicyListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        let mut acceptor = Acceptor::new(listener, self.0.permits.clone());
+        let PolicyListener { listener, front, access_log } = entrance;
+        let mut acceptor = Acceptor::new(listener, front.clone(), self.0.permits.clone());
+        let common = Arc::new(Common { service, front, access_log, stop });
         loop {
             let arrival = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = common.stop.cancelled() => break,
                 arrival = acceptor.next() => arrival,
             };
             match arrival {
                 Arrival::Accepted(accepted) => {
-                    let task = self.clone().serve(service, accepted, stop.clone(), cut.clone());
+                    let task = self.clone().serve(Arc::clone(&common), accepted, cut.clone());
                     connections.spawn(task);
                 }
-                Arrival::Refused(Refusal::Total) => self.0.counters.refused_total.add(),
-                Arrival::Refused(Refusal::Address) => self.0.counters.refused_address.add(),
+                Arrival::Refused(refusal) => self.count_refused(refusal),
             }
         }
         drop(acceptor);
@@ -120,20 +163,26 @@ impl PolicyServer {
         Drained { left }
     }
 
+    fn count_refused(&self, refusal: Refusal) {
+        match refusal {
+            Refusal::Total => self.0.counters.refused_total.add(),
+            Refusal::Address => self.0.counters.refused_address.add(),
+            Refusal::Network => self.0.counters.refused_network.add(),
+        }
+    }
+
     /// One connection, from accept to its end. The permit goes with it.
-    async fn serve(
-        self,
-        service: Service,
-        accepted: Accepted,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) {
+    async fn serve(self, common: Arc<Common>, accepted: Accepted, cut: CancellationToken) {
         let _panic = CountPanic(&self.0.counters);
-        let Accepted { stream, peer, permit: _permit } = accepted;
+        let deadline = Instant::now() + self.0.limits.handshake_timeout;
         let mut served = pin!(async {
-            match service {
-                Service::Https => self.serve_https(stream, peer, &stop).await,
-                Service::Http => self.serve_http(stream, peer, &stop).await,
+            let Some(visitor) = self.meet(accepted, &common.stop, deadline).await else { return };
+            let Visitor { stream, peer, is_proxy, permit: _permit } = visitor;
+            let visit = Visit { common: &common, peer, is_proxy };
+            match common.service {
+                Service::Https => self.serve_https(stream, &visit, deadline).await,
+                Service::Http => self.serve_http(stream, &visit).await,
+                Service::Backend => self.serve_backend(stream, &visit).await,
             }
         });
         tokio::select! {
@@ -143,19 +192,48 @@ impl PolicyServer {
         }
     }
 
-    async fn serve_https(&self, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+    /// Finds out who has connected; `None` when that cannot be, and then the connection is closed.
+    async fn meet(&self, accepted: Accepted, stop: &CancellationToken, deadline: Instant) -> Option<Visitor> {
+        let proxy = accepted.peer();
+        let met = tokio::select! {
+            biased;
+            met = timeout_at(deadline, accepted.meet()) => met,
+            () = after_grace(stop) => return None,
+        };
+        match met {
+            Ok(Ok(visitor)) => return Some(visitor),
+            Ok(Err(NotMet::Refused(refusal))) => self.count_refused(refusal),
+            Ok(Err(NotMet::Header(error))) => {
+                self.0.counters.proxy_header.add();
+                debug!(peer = %proxy, %error, "no PROXY header, connection closed");
+            }
+            Err(_late) => {
+                self.0.counters.proxy_header.add();
+                debug!(peer = %proxy, "no PROXY header in time, connection closed");
+            }
+        }
+        None
+    }
+
+    async fn serve_https(&self, stream: TcpStream, visit: &Visit<'_>, deadline: Instant) {
         let Shared { snapshot, limits, handshakes, counters, .. } = &*self.0;
+        let (peer, stop) = (visit.peer, &visit.common.stop);
         // Boxed, so that a connection that idles afterwards does not keep room for another handshake.
         let finished = tokio::select! {
             biased;
-            finished = Box::pin(handshakes.finish(stream, peer.ip())) => finished,
+            finished = Box::pin(handshakes.finish(stream, visit.limited(), deadline)) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
-            () = async { stop.cancelled().await; sleep(GRACE).await } => return,
+            () = after_grace(stop) => return,
         };
         let (mut tls, host) = match finished {
             Ok(finished) => finished,
             Err(ending) => {
-                ending.count(counters);
+                match &ending {
+                    handshake::Ending::Tls(error) if visit.is_proxy && is_gone(error) => {
+                        counters.proxy_checks.add();
+                    }
+                    _ => ending.count(counters),
+                }
                 let error = ending.error().map(display);
                 debug!(%peer, outcome = ending.outcome(), error, "handshake ended");
                 return;
@@ -167,19 +245,17 @@ impl PolicyServer {
         };
         let ending = connection::serve(&mut tls, protocol, limits, stop, |request| {
             let response = respond(&snapshot.load(), &host, request);
-            match response.status() {
-                StatusCode::OK => counters.served.add(),
-                _ => counters.not_served.add(),
-            }
-            debug!(%peer, %host, status = response.status().as_u16(), "request answered");
+            visit.note(counters, Some(&host), peer.ip(), request, &response);
             response
         })
         .await;
-        self.note(peer, ending);
+        self.note(visit, ending);
     }
 
-    async fn serve_http(&self, mut stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+    async fn serve_http(&self, mut stream: TcpStream, visit: &Visit<'_>) {
         let Shared { challenges, limits, counters, .. } = &*self.0;
+        let peer = visit.peer;
+        let stop = &visit.common.stop;
         let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, |request| {
             let response: Response<Full<Bytes>> = plain::respond(challenges, request);
             match response.status() {
@@ -190,10 +266,32 @@ impl PolicyServer {
             response
         })
         .await;
-        self.note(peer, ending);
+        self.note(visit, ending);
     }
 
-    fn note(&self, peer: SocketAddr, ending: connection::Ending) {
+    async fn serve_backend(&self, mut stream: TcpStream, visit: &Visit<'_>) {
+        let Shared { snapshot, limits, counters, .. } = &*self.0;
+        let Common { front, stop, .. } = visit.common;
+        let protocol = tokio::select! {
+            biased;
+            protocol = timeout(limits.idle_timeout, connection::spoken(&stream)) => protocol,
+            () = after_grace(stop) => return,
+        };
+        // Silence and errors are HTTP/1's to find again, within its limits.
+        let protocol = protocol.ok().and_then(Result::ok).unwrap_or(Protocol::Http1);
+        let ending = connection::serve(&mut stream, protocol, limits, stop, |request| {
+            let snapshot = snapshot.load();
+            let (host, response) = respond_to_proxy(&snapshot, request);
+            let client = forwarded::client(request.headers(), visit.peer.ip(), &front.proxies);
+            visit.note(counters, host, client, request, &response);
+            response
+        })
+        .await;
+        self.note(visit, ending);
+    }
+
+    fn note(&self, visit: &Visit<'_>, ending: connection::Ending) {
+        let peer = visit.peer;
         match ending {
             connection::Ending::Closed => {}
             connection::Ending::Idle => {
@@ -206,6 +304,54 @@ impl PolicyServer {
             }
         }
     }
+}
+
+/// A connection to a listener.
+struct Visit<'a> {
+    common: &'a Common,
+    /// Who it is.
+    peer: SocketAddr,
+    /// Whether that is a proxy.
+    is_proxy: bool,
+}
+
+impl Visit<'_> {
+    /// Whom limits for each address count.
+    fn limited(&self) -> Option<IpAddr> {
+        (!self.is_proxy).then_some(self.peer.ip())
+    }
+
+    /// Counts a request for a policy, and notes it when it was for a host that is served.
+    fn note<B>(
+        &self,
+        counters: &Counters,
+        host: Option<&PolicyHost>,
+        client: IpAddr,
+        request: &Request<B>,
+        response: &Response<Full<Bytes>>,
+    ) {
+        let status = response.status();
+        match status {
+            StatusCode::OK => counters.served.add(),
+            _ => counters.not_served.add(),
+        }
+        if let (Some(host), Some(access_log)) = (host, &self.common.access_log) {
+            access_log.note(host, client, status.as_u16(), request.headers());
+        }
+        let host = host.map(display);
+        debug!(peer = %self.peer, %client, host, status = status.as_u16(), "request answered");
+    }
+}
+
+/// Waits until `stop`, and then as long as a connection under way may still take.
+async fn after_grace(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(GRACE).await;
+}
+
+/// Whether the peer has simply left.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
 }
 
 /// Counts the panic that drops it. tokio keeps a panic inside the task, so it ends one connection.

@@ -1,8 +1,8 @@
 //! Binds listening sockets; a failure names the address, the key and what would help.
 //!
 //! Options that every connection needs are set on the listener: on Linux an accepted socket
-//! inherits them, which saves two system calls for each connection. Sockets handed over by systemd
-//! would get the same treatment here.
+//! inherits them, which saves two system calls for each connection. Sockets that were passed to us get
+//! the same treatment.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -28,13 +28,17 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// [`BindError`] for the first address that could not be bound.
 pub fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
-    addresses
-        .iter()
-        .map(|address| {
-            let only_v6 = addresses.contains(&SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()));
-            bind(*address, only_v6).map_err(|source| BindError { key, address: *address, source })
-        })
-        .collect()
+    addresses.iter().map(|address| bind_one(key, *address, addresses)).collect()
+}
+
+/// Binds one address of the configuration key `key`, under which `all` stand.
+pub(super) fn bind_one(
+    key: &'static str,
+    address: SocketAddr,
+    all: &[SocketAddr],
+) -> Result<TcpListener, BindError> {
+    let only_v6 = all.contains(&SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()));
+    bind(address, only_v6).map_err(|source| BindError { key, address, source })
 }
 
 fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
@@ -44,12 +48,17 @@ fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     }
     // A restart must not wait for connections of the last run in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    prepare(&socket)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Sets `socket` up and listens; on one that listens already this sets the queue's length anew.
+pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    socket.listen(BACKLOG)
 }
 
 /// An address that cannot be listened on.

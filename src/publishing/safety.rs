@@ -8,6 +8,7 @@ use crate::{
     certificate::presented::escaped,
     policy_fetch::{Answered, Fetch, Outcome},
 };
+use std::net::IpAddr;
 
 /// The most octets of a stranger's words that are shown.
 const SHOWN_MAX: usize = 200;
@@ -26,9 +27,17 @@ pub enum PolicySeen {
 }
 
 /// What `fetches`, one or more of each address of a policy host, amount to; `body` is the policy that
-/// is to be served. The worst counts: senders choose any address.
-pub fn policy_seen(fetches: &[Fetch], body: &[u8]) -> PolicySeen {
-    let seen = fetches.iter().map(|fetch| seen_of(fetch, body));
+/// is to be served. The worst counts: senders choose any address. At the addresses `inside` nothing good
+/// was seen from outside (D-05).
+pub fn policy_seen(fetches: &[Fetch], body: &[u8], inside: &[IpAddr]) -> PolicySeen {
+    let seen = fetches.iter().map(|fetch| match seen_of(fetch, body) {
+        PolicySeen::Served if inside.contains(&fetch.address) => PolicySeen::Unknown(format!(
+            "{} is an address of this machine, so it was not fetched from outside; ask from another one, or \
+             let --allow-private take this one for the world",
+            fetch.address
+        )),
+        seen => seen,
+    });
     let none = PolicySeen::NotServed("the policy host has no address".to_owned());
     seen.max_by_key(|seen| match seen {
         PolicySeen::Served => 0,
@@ -211,7 +220,7 @@ mod tests {
     #[test]
     fn the_policy_is_served_when_every_address_gives_it_as_senders_take_it() {
         let good = || trusted(Outcome::Answered(answered()));
-        assert_eq!(policy_seen(&[good(), good()], BODY), PolicySeen::Served);
+        assert_eq!(policy_seen(&[good(), good()], BODY, &[]), PolicySeen::Served);
         let bad = [
             Answered { status: 301, ..answered() },
             Answered { content_type: None, ..answered() },
@@ -219,17 +228,22 @@ mod tests {
             Answered { too_large: true, ..answered() },
         ];
         for answered in bad {
-            let seen = policy_seen(&[good(), trusted(Outcome::Answered(answered.clone()))], BODY);
+            let seen = policy_seen(&[good(), trusted(Outcome::Answered(answered.clone()))], BODY, &[]);
             assert!(matches!(seen, PolicySeen::NotServed(_)), "{answered:?}");
         }
         let other = Answered { body: b"version: STSv1".to_vec(), ..answered() };
-        let seen = policy_seen(&[good(), trusted(Outcome::Answered(other))], BODY);
+        let seen = policy_seen(&[good(), trusted(Outcome::Answered(other))], BODY, &[]);
         assert!(matches!(seen, PolicySeen::Other(_)));
         let self_signed = fetch(Outcome::Answered(answered()), Trust::SelfSigned);
-        assert!(matches!(policy_seen(&[good(), self_signed], BODY), PolicySeen::NotServed(_)));
-        assert!(matches!(policy_seen(&[], BODY), PolicySeen::NotServed(_)));
+        assert!(matches!(policy_seen(&[good(), self_signed], BODY, &[]), PolicySeen::NotServed(_)));
+        assert!(matches!(policy_seen(&[], BODY, &[]), PolicySeen::NotServed(_)));
         let private = trusted(Outcome::NotDialled("loopback".into()));
-        assert!(matches!(policy_seen(&[good(), private], BODY), PolicySeen::Unknown(_)));
+        assert!(matches!(policy_seen(&[good(), private], BODY, &[]), PolicySeen::Unknown(_)));
+        let inside = ["192.0.2.1".parse().unwrap()];
+        let seen = policy_seen(&[good()], BODY, &inside);
+        assert!(matches!(seen, PolicySeen::Unknown(_)), "not from outside: {seen:?}");
+        let gone = trusted(Outcome::Answered(Answered { status: 404, ..answered() }));
+        assert!(matches!(policy_seen(&[gone], BODY, &inside), PolicySeen::NotServed(_)));
     }
 
     // D-05, D-06; each condition alone.

@@ -34,6 +34,19 @@ pub enum Seen {
     Unknown(String),
 }
 
+impl Seen {
+    /// What two resolvers see together: where they contradict each other, that which is not expected,
+    /// because some sender will see it, too; where one is silent, what the other sees.
+    #[must_use]
+    pub fn and(self, second: Self) -> Self {
+        match (self, second) {
+            (Self::Unknown(_), second) => second,
+            (Self::AsExpected, second @ (Self::Absent | Self::Different(_))) => second,
+            (first, _) => first,
+        }
+    }
+}
+
 /// What stands in the place of `record`, and the name at the end of the CNAME records that lead there.
 /// `all` are all records to publish: two addresses of one name are both expected.
 pub fn compare(record: &PublishedRecord, all: &[PublishedRecord], looked: &Looked) -> (Seen, DnsName) {
@@ -179,6 +192,21 @@ mod tests {
         assert_eq!(seen(&["192.0.2.1", "192.0.2.9"], &[]), different(&["A 192.0.2.9"]));
         assert_eq!(seen(&["192.0.2.1"], &["x.example"]), different(&["CNAME x.example."]));
         assert_eq!(seen(&[], &[]), Seen::Absent);
+    }
+
+    // D-05: both must see it.
+    #[test]
+    fn of_two_resolvers_the_one_that_sees_something_else_is_heard() {
+        let (good, silent) = (|| Seen::AsExpected, || Seen::Unknown(String::new()));
+        assert_eq!(good().and(good()), Seen::AsExpected);
+        for seen in [Seen::Absent, different(&["A 192.0.2.1"])] {
+            assert_eq!(good().and(seen.clone()), seen);
+            assert_eq!(seen.clone().and(good()), seen);
+            assert_eq!(silent().and(seen.clone()), seen);
+            assert_eq!(seen.clone().and(silent()), seen);
+        }
+        assert_eq!(good().and(silent()), Seen::AsExpected);
+        assert_eq!(silent().and(silent()), silent());
     }
 
     #[test]

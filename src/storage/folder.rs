@@ -94,6 +94,14 @@ impl Folder {
         Err(io::Error::new(io::ErrorKind::StorageFull, text))
     }
 
+    /// Takes the folder again after [`Self::release`], when no other daemon has it.
+    pub(super) fn lock_again(&self) -> Result<(), FolderError> {
+        flock(&*self.lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+            Errno::WOULDBLOCK => FolderError::InUse { path: self.path.clone() },
+            errno => FolderError::Failed { path: self.path.clone(), source: errno.into() },
+        })
+    }
+
     fn make_database(&self) -> io::Result<()> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.database()) {
             // The new name has to outlive a power cut as well.

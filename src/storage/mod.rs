@@ -7,6 +7,7 @@
 mod audits;
 mod backup;
 mod folder;
+mod handing;
 mod history;
 mod history_rows;
 mod memory;

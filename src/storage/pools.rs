@@ -46,6 +46,11 @@ pub(super) enum Writer {
         /// When it was last tried again, after the start.
         tried_at: Option<Instant>,
     },
+    /// Another daemon writes now.
+    HandedOver {
+        /// Whether we could write before.
+        could_write: bool,
+    },
 }
 
 impl Pools {
@@ -113,6 +118,11 @@ impl Pools {
         Ok(Self { readers, writer: Writer::Refused { why: chain(&*why).to_string(), tried_at } })
     }
 
+    /// Opens for writing while others still read what was opened for writing before.
+    pub(super) async fn open_beside(folder: &Folder) -> Result<Self, StorageError> {
+        Self::open_writable(folder, folder.has_write_ahead_log()).await
+    }
+
     /// Ends the connections; the writer last, so that it can empty the log into the database.
     pub(super) async fn close(&self) {
         self.readers.close().await;
@@ -174,7 +184,8 @@ pub(super) fn read_error(error: sqlx::Error) -> StorageError {
 
 /// Sorts what happened to a write.
 pub(super) fn write_error(error: sqlx::Error) -> StorageError {
-    let stuck = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut);
+    // A pool is closed when the store is handed over to another daemon, or at the end.
+    let stuck = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);
     match code(&error) {
         Some(Code::Damaged) => damaged(cause(error)),
         Some(Code::NotWritable) => StorageError::NotWritable(cause(error)),

@@ -59,13 +59,15 @@ impl MasterKey {
     /// Reads a key file: 64 hexadecimal digits (white space around them is allowed), or 32 raw octets.
     ///
     /// Nobody but its owner may have access, unless it is one of systemd's credentials
-    /// (`$CREDENTIALS_DIRECTORY`), which systemd guards itself.
+    /// (`$CREDENTIALS_DIRECTORY`, or for commands beside the service `/run/credentials`), which systemd
+    /// guards itself.
     ///
     /// # Errors
     ///
     /// [`KeyFileError`] when the file cannot be read, is open to others, or is not a key.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        Self::read_beside(path, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref())
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        Self::read_beside(path, Some(credentials.as_deref().unwrap_or(OsStr::new("/run/credentials"))))
     }
 
     fn read_beside(path: &Path, credentials: Option<&OsStr>) -> Result<Self, KeyFileError> {

@@ -40,11 +40,14 @@ const OPEN_AGAIN: Duration = Duration::from_secs(30);
 /// The least time between two log lines about certificates that cannot be read.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// Why nothing is written after [`SqliteStorage::hand_over`].
+const HANDED_OVER: &str = "another daemon takes over";
+
 /// The store on disk.
 pub struct SqliteStorage {
-    folder: Folder,
+    pub(super) folder: Folder,
     seal: Seal,
-    pools: RwLock<Pools>,
+    pub(super) pools: RwLock<Pools>,
     asking: Arc<tokio::sync::Mutex<()>>,
     told_at: Mutex<Option<Instant>>,
     pub(super) unusable: Unusable,
@@ -72,6 +75,7 @@ impl SqliteStorage {
         match &pools.writer {
             Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
             Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
+            Writer::HandedOver { .. } => {}
         }
         let pools = RwLock::new(pools);
         Ok(Self {
@@ -95,6 +99,7 @@ impl SqliteStorage {
     pub(super) async fn writer(&self) -> Result<SqlitePool, StorageError> {
         let why = match &self.pools.read().await.writer {
             Writer::Open(writer) => return Ok(writer.clone()),
+            Writer::HandedOver { .. } => return Err(not_writable(HANDED_OVER)),
             Writer::Refused { why, tried_at } if tried_at.is_some_and(|at| at.elapsed() < OPEN_AGAIN) => {
                 return Err(not_writable(why.clone()));
             }
@@ -110,6 +115,7 @@ impl SqliteStorage {
         }
         match &pools.writer {
             Writer::Refused { why, .. } => Err(not_writable(why.clone())),
+            Writer::HandedOver { .. } => Err(not_writable(HANDED_OVER)),
             Writer::Open(writer) => {
                 info!("store opened for writing");
                 seal_what_is_plain(writer, &self.seal).await?;

@@ -89,6 +89,40 @@ fn verify_tells_what_is_there_and_what_is_safe_to_publish() {
 }
 
 #[test]
+fn verify_asks_both_resolvers_and_shows_where_they_differ() {
+    let id = "v=STSv1; id=20261121;";
+    let host = || zone::a("mta-sts.meadow.example", Ipv4Addr::LOCALHOST);
+    let (first, second) =
+        (Zone::serve(vec![host(), zone::txt("_mta-sts.meadow.example", id)]), Zone::serve(vec![host()]));
+    let home = Home::new(&format!(
+        "[publish]\naddresses = [\"127.0.0.1\"]\n[dns]\nservers = [\"{}\"]\nsecond_servers = [\"{}\"]\n",
+        first.address, second.address
+    ));
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    let port = daemon.https.port().to_string();
+    let verify = |more: &[&str]| {
+        let looking = ["--ca", daemon.root.to_str().unwrap(), "--policy-port", &port];
+        text(
+            &home
+                .run(&[&["records", "--verify", "meadow.example"], looking.as_slice(), more].concat())
+                .stdout,
+        )
+    };
+    let shown = verify(&["--allow-private"]);
+    for part in [
+        "A 127.0.0.1\n    seen         as expected\n    where        mta-sts.meadow.example.\n  _mta-sts",
+        "seen         TXT \"v=STSv1; id=20261121;\"\n    where        _mta-sts.meadow.example.\n    but by \
+         dns.second_servers\n    seen         nothing\n    where        _mta-sts.meadow.example.\n    publish now",
+    ] {
+        assert!(shown.contains(part), "{part:?} is missing in:\n{shown}");
+    }
+    let alone = verify(&["--allow-private", "--resolver", &first.address.to_string()]);
+    assert!(!alone.contains("second_servers"), "who is named is asked alone:\n{alone}");
+}
+
+#[test]
 fn import_continues_what_is_served_elsewhere() {
     let elsewhere = Home::new("");
     let served = "[[tenant]]\nname = \"m\"\ndomains = [\"meadow.example\"]\nmode = \"enforce\"\n\

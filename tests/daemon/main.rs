@@ -10,6 +10,7 @@ mod commands;
 mod fault_proxy;
 mod issue;
 mod kills;
+mod logs;
 mod looking;
 mod operator;
 #[path = "../support/pebble.rs"]

@@ -1,11 +1,14 @@
 //! TERM drains and ends with 0, a second signal ends at once, a bad start ends with 78.
 
-use crate::support::{Daemon, Home, PATIENCE};
+use crate::support::{Daemon, Home, PATIENCE, eventually};
 use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixStream},
+    },
 };
 
 #[test]
@@ -71,6 +74,43 @@ fn a_bad_server_part_ends_the_start_with_78_and_a_bad_tenant_does_not() {
     let daemon = home.start();
     daemon.wait_for_policy("good.example", "mx.good.example");
     assert_eq!(daemon.fetch("bad.example").exit, 35);
+}
+
+/// Asks for `path` on the status socket; the whole answer, empty when there is none.
+fn ask(home: &Home, path: &str) -> String {
+    let mut answer = String::new();
+    let Ok(mut socket) = UnixStream::connect(home.path("admin.sock")) else { return answer };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let _ = socket.write_all(request.as_bytes()).and_then(|()| socket.read_to_string(&mut answer));
+    answer
+}
+
+#[test]
+fn health_tells_probes_whether_the_daemon_lives_and_takes_connections() {
+    let home = Home::new("");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let silent = home.run(&["health"]);
+    assert_eq!(silent.status.code(), Some(69), "nobody answers");
+    let mut daemon = home.start();
+    for (args, word) in [(&["health"][..], "live\n"), (&["health", "--ready"], "ready\n")] {
+        let well = home.run(args);
+        assert_eq!(
+            (well.status.code(), &*String::from_utf8_lossy(&well.stdout)),
+            (Some(0), word),
+            "{args:?}"
+        );
+    }
+    // A peer that says nothing is given three seconds, and the drain lasts for as long.
+    let _silent = TcpStream::connect(daemon.https).unwrap();
+    daemon.wait_for_policy("meadow.example", "mx1"); // who came before is accepted
+    daemon.signal("TERM");
+    let answer = eventually("the drain to be told", || {
+        let answer = ask(&home, "/readyz");
+        (!answer.starts_with("HTTP/1.1 200")).then_some(answer)
+    });
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("draining"), "{answer:?}");
+    assert_eq!(daemon.exit_code(), 0);
+    assert_eq!(home.run(&["health", "--ready"]).status.code(), Some(69));
 }
 
 #[test]

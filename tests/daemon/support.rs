@@ -102,6 +102,7 @@ pub struct Daemon {
     log: Arc<Log>,
     pub https: SocketAddr,
     pub http: SocketAddr,
+    pub backend: SocketAddr,
     pub root: PathBuf,
 }
 
@@ -135,11 +136,19 @@ impl Daemon {
             });
         }
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut daemon =
-            Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") };
-        daemon.https = daemon.address("listening for https");
-        if !fs::read_to_string(home.main_file()).unwrap().contains("http = []") {
+        let (https, http, backend) = (unbound, unbound, unbound);
+        let root = home.path("state/internal-root.pem");
+        let mut daemon = Self { child, log, https, http, backend, root };
+        let main = fs::read_to_string(home.main_file()).unwrap();
+        let with_https = !main.contains("https = []");
+        if with_https {
+            daemon.https = daemon.address("listening for https");
+        }
+        if with_https && !main.contains("http = []") {
             daemon.http = daemon.address("listening for http\"");
+        }
+        if main.contains("\nbackend = [") {
+            daemon.backend = daemon.address("listening for proxies");
         }
         daemon.wait_for_log("\"ready\"");
         daemon

@@ -31,7 +31,12 @@ pub enum Paper {
     UnknownRoot,
     /// Good, without its intermediate.
     Incomplete,
+    /// Good, with its intermediate so often that no sender wants to read all of it.
+    Huge,
 }
+
+/// So many certificates of some 400 octets are more than 64 KiB.
+const HUGE: usize = 400;
 
 /// A certificate with its key.
 pub struct Issued {
@@ -81,6 +86,11 @@ impl Office {
 
     /// A certificate for `names` as `paper` wants it, kept in a file named after the first of them.
     pub fn issue(&self, names: &[String], paper: Paper) -> Issued {
+        self.issue_as(&names[0], names, paper)
+    }
+
+    /// The same, kept in the file `kept`.pem.
+    pub fn issue_as(&self, kept: &str, names: &[String], paper: Paper) -> Issued {
         let another = vec!["another.zoo.example".to_owned()];
         let in_san =
             if matches!(paper, Paper::WrongName | Paper::CommonNameOnly) { another } else { names.to_vec() };
@@ -105,12 +115,17 @@ impl Office {
                 vec![leaf.signed_by(&key, &self.stranger.issuer).unwrap(), self.stranger.certificate.clone()]
             }
             Paper::Incomplete => vec![leaf.signed_by(&key, &self.intermediate.issuer).unwrap()],
+            Paper::Huge => {
+                let leaf = leaf.signed_by(&key, &self.intermediate.issuer).unwrap();
+                let filler = std::iter::repeat_n(self.intermediate.certificate.clone(), HUGE);
+                std::iter::once(leaf).chain(filler).collect()
+            }
             _ => vec![
                 leaf.signed_by(&key, &self.intermediate.issuer).unwrap(),
                 self.intermediate.certificate.clone(),
             ],
         };
-        let file = self.folder.join(format!("papers/{}.pem", names[0]));
+        let file = self.folder.join(format!("papers/{kept}.pem"));
         let text: String = chain.iter().map(Certificate::pem).collect();
         fs::write(&file, key.serialize_pem() + &text).unwrap();
         Issued {

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{
     fs,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::unix::fs::chown,
     path::Path,
     process::{Child, Command},
@@ -18,11 +18,26 @@ const ALIAS: &str = "alias.zoo.example";
 /// One host `NAME.zoo.example`.
 pub struct MailHost {
     pub name: &'static str,
+    /// Behind its A record; without one, it has none.
+    four: Option<Mta>,
+    /// Behind its AAAA record; without one, it has none.
+    six: Option<Mta>,
+    tlsa: Option<Tlsa>,
+}
+
+/// One address of a host.
+pub struct Door {
+    /// The host's name below `zoo.example`.
+    pub name: &'static str,
+    pub address: IpAddr,
     pub mta: Mta,
+    pub paper: Issued,
+    /// What the host's TLSA record has of this door's certificate.
     pub tlsa: Option<Tlsa>,
 }
 
-/// What listens on its port 25.
+/// What listens on port 25 of an address.
+#[derive(Clone, Copy)]
 pub enum Mta {
     /// Postfix with this certificate and these options for `master.cf`.
     Postfix(Paper, &'static str),
@@ -48,33 +63,58 @@ pub enum Tlsa {
 }
 
 impl MailHost {
+    /// A host with an A record.
     pub fn new(name: &'static str, mta: Mta) -> Self {
-        Self { name, mta, tlsa: None }
+        Self { name, four: Some(mta), six: None, tlsa: None }
+    }
+
+    /// The same with an AAAA record.
+    pub fn and_six(self, mta: Mta) -> Self {
+        Self { six: Some(mta), ..self }
+    }
+
+    /// A host with an AAAA record alone.
+    pub fn only_six(name: &'static str, mta: Mta) -> Self {
+        Self { name, four: None, six: Some(mta), tlsa: None }
     }
 
     pub fn tlsa(self, tlsa: Tlsa) -> Self {
         Self { tlsa: Some(tlsa), ..self }
     }
 
-    /// The name in DNS.
+    /// Its doors: `11.2.0.x` and `2a11:2::x`, where x follows from its place in the table.
+    fn doors(&self, index: usize, office: &Office) -> Vec<Door> {
+        let last = u8::try_from(index + 1).unwrap();
+        let addresses: [(IpAddr, Option<Mta>); 2] = [
+            (Ipv4Addr::new(11, 2, 0, last).into(), self.four),
+            (Ipv6Addr::new(0x2a11, 2, 0, 0, 0, 0, 0, last.into()).into(), self.six),
+        ];
+        let named = [format!("{}.zoo.example", self.name), ALIAS.to_owned()];
+        let door = |(address, mta): (IpAddr, Option<Mta>)| {
+            let mta = mta?;
+            let paper = if let Mta::Postfix(paper, _) = mta { paper } else { Paper::Good };
+            let paper = office.issue_as(&format!("{address}"), &named, paper);
+            let tlsa = self.tlsa.filter(|_| address.is_ipv4());
+            Some(Door { name: self.name, address, mta, paper, tlsa })
+        };
+        addresses.into_iter().filter_map(door).collect()
+    }
+}
+
+impl Door {
+    /// The host's name in DNS.
     pub fn host(&self) -> String {
         format!("{}.zoo.example", self.name)
     }
 }
 
-/// The address of the host at `index` of the table.
-pub fn address(index: usize) -> Ipv4Addr {
-    Ipv4Addr::new(11, 2, 0, u8::try_from(index + 1).unwrap())
-}
-
-/// The certificate of each host, in the table's order.
-pub fn papers(hosts: &[MailHost], office: &Office) -> Vec<Issued> {
-    let paper = |mta: &Mta| if let Mta::Postfix(paper, _) = mta { *paper } else { Paper::Good };
-    hosts.iter().map(|host| office.issue(&[host.host(), ALIAS.to_owned()], paper(&host.mta))).collect()
+/// The doors of all hosts, each with its certificate.
+pub fn doors(hosts: &[MailHost], office: &Office) -> Vec<Door> {
+    hosts.iter().enumerate().flat_map(|(index, host)| host.doors(index, office)).collect()
 }
 
 /// Starts Postfix below `folder`.
-pub fn start_postfix(folder: &Path, hosts: &[MailHost], papers: &[Issued]) -> Child {
+pub fn start_postfix(folder: &Path, doors: &[Door]) -> Child {
     let [config, queue, data] = ["postfix", "queue", "data"].map(|name| folder.join(name));
     for one in [&config, &queue, &data] {
         fs::create_dir_all(one).unwrap();
@@ -87,7 +127,7 @@ pub fn start_postfix(folder: &Path, hosts: &[MailHost], papers: &[Issued]) -> Ch
         format!(
             "compatibility_level = 3.6\nqueue_directory = {shown}/queue\ndata_directory = {shown}/data\n\
              maillog_file = {shown}/mail.log\nmaillog_file_prefixes = /\n\
-             myhostname = mx.zoo.example\ninet_protocols = ipv4\nmydestination =\n\
+             myhostname = mx.zoo.example\ninet_protocols = all\nmydestination =\n\
              smtpd_peername_lookup = no\nsmtpd_client_connection_count_limit = 0\n\
              smtpd_tls_security_level = may\nsmtpd_tls_loglevel = 1\n\
              smtpd_tls_protocols = >=TLSv1.2\n\
@@ -101,11 +141,11 @@ pub fn start_postfix(folder: &Path, hosts: &[MailHost], papers: &[Issued]) -> Ch
          proxymap unix - - n - - proxymap\n\
          rewrite unix - - n - - trivial-rewrite\n"
         .to_owned();
-    for (index, (host, paper)) in hosts.iter().zip(papers).enumerate() {
-        if let Mta::Postfix(_, options) = &host.mta {
+    for Door { address, mta, paper, .. } in doors {
+        if let Mta::Postfix(_, options) = mta {
+            let place = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
             services += &format!(
-                "{}:25 inet n - n - - smtpd\n  -o smtpd_tls_chain_files={} {options}\n",
-                address(index),
+                "{place}:25 inet n - n - - smtpd\n  -o smtpd_tls_chain_files={} {options}\n",
                 paper.file.display()
             );
         }

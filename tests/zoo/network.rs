@@ -1,13 +1,13 @@
 //! Opens the zoo in the network namespace that this process was started in: ports 53, 443 and 25 of a
-//! loopback that has 11.0.0.0/8 as its own.
+//! loopback that has 11.0.0.0/8 and 2a11::/16 as its own.
 //!
 //! These addresses look public, so the audit dials them without being told to allow private ones.
 
 use crate::{
     certificates::{Issued, Office, Paper},
     exhibits::{self, Exhibit, Web},
-    mail_hosts::{self, MailHost, Mta},
-    scripted_https, scripted_smtp, web, zones,
+    mail_hosts::{self, Door, Mta},
+    ours, scripted_dns, scripted_https, scripted_smtp, web, zones,
 };
 use rustls::{
     ServerConfig,
@@ -18,7 +18,7 @@ use rustls::{
 use std::{
     fs,
     io::{self, Read},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -51,11 +51,11 @@ impl Zoo {
     pub fn open(folder: &Path) -> Self {
         let office = Office::open(folder);
         let exhibits = exhibits::all();
-        let hosts = exhibits::mail_hosts();
-        let papers = mail_hosts::papers(&hosts, &office);
-        zones::write(folder, &exhibits, &hosts, &papers);
+        let doors = mail_hosts::doors(&exhibits::mail_hosts(), &office);
+        zones::write(folder, &exhibits, &doors);
         web::write(folder, &exhibits, &office);
-        be_the_internet(folder);
+        ours::write(folder, &exhibits);
+        be_the_internet(folder, &doors);
 
         let mut zoo = Self { folder: folder.to_owned(), exhibits, processes: vec![] };
         zoo.start("knotd", &["-c", "knot.conf"]);
@@ -63,25 +63,29 @@ impl Zoo {
         zoo.start("unbound", &["-d", "-c", "unbound.conf"]);
         let here = folder.display().to_string();
         zoo.start("nginx", &["-p", &here, "-e", "stderr", "-c", "nginx.conf"]);
-        zoo.processes.push(("postfix", mail_hosts::start_postfix(folder, &hosts, &papers)));
+        zoo.processes.push(("postfix", mail_hosts::start_postfix(folder, &doors)));
+        for address in [scripted_dns::ADDRESS, scripted_dns::RESOLVER] {
+            let socket = UdpSocket::bind((address, 53)).unwrap();
+            thread::spawn(move || scripted_dns::serve(&socket));
+        }
         for exhibit in &zoo.exhibits {
             if let Web::Script(script) = exhibit.web {
                 let issued = office.issue(&[exhibit.policy_host()], Paper::Good);
                 let tls = Arc::new(server_config(&issued, script.alpn()));
-                listen(script.address(), 443, move |tcp| scripted_https::serve(script, tcp, &tls));
+                listen(script.address().into(), 443, move |tcp| scripted_https::serve(script, tcp, &tls));
             }
         }
-        for (index, (host, paper)) in hosts.iter().zip(&papers).enumerate() {
-            if let Mta::Script(script) = host.mta {
+        for door in &doors {
+            if let Mta::Script(script) = door.mta {
                 let tls = if script == scripted_smtp::Script::NeedsServerName {
-                    Arc::new(server_config_for(&host.host(), paper))
+                    Arc::new(server_config_for(&door.host(), &door.paper))
                 } else {
-                    Arc::new(server_config(paper, vec![]))
+                    Arc::new(server_config(&door.paper, vec![]))
                 };
-                listen(mail_hosts::address(index), 25, move |tcp| scripted_smtp::serve(script, tcp, &tls));
+                listen(door.address, 25, move |tcp| scripted_smtp::serve(script, tcp, &tls));
             }
         }
-        zoo.wait_until_open(&hosts);
+        zoo.wait_until_open(&doors);
         zoo
     }
 
@@ -102,20 +106,18 @@ impl Zoo {
         self.processes.push((program, process));
     }
 
-    fn wait_until_open(&self, hosts: &[MailHost]) {
+    fn wait_until_open(&self, doors: &[Door]) {
         let answers = |kind: &str, name: &str| {
             let output =
                 Command::new("kdig").args(["+short", "+timeout=2", "@127.0.0.1", kind, name]).output();
             output.is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
         };
         self.eventually("Unbound", || answers("TXT", "_mta-sts.good.example"));
-        for address in exhibits::WEB {
+        for address in exhibits::WEB.into_iter().chain([exhibits::WEB_SIX]) {
             self.eventually("nginx", || connects(address.parse().unwrap(), 443));
         }
-        for (index, host) in hosts.iter().enumerate() {
-            if matches!(host.mta, Mta::Postfix(..)) {
-                self.eventually(host.name, || greets(mail_hosts::address(index)));
-            }
+        for door in doors.iter().filter(|door| matches!(door.mta, Mta::Postfix(..))) {
+            self.eventually(door.name, || greets(door.address));
         }
     }
 
@@ -134,11 +136,22 @@ impl Zoo {
     }
 }
 
-/// All of 11.0.0.0/8 is here, Unbound resolves, and the zoo's root is the only one that is trusted.
-fn be_the_internet(folder: &Path) {
+/// All of 11.0.0.0/8 and 2a11::/16 is here but [`exhibits::BEYOND`], to which no way leads; Unbound
+/// resolves, and the zoo's root is the only one that is trusted.
+fn be_the_internet(folder: &Path, doors: &[Door]) {
     fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
     run("ip", &["link", "set", "lo", "up"]);
     run("ip", &["route", "add", "local", "11.0.0.0/8", "dev", "lo"]);
+    // Else programs that ask for addresses they could use (AI_ADDRCONFIG) would see IPv6 alone.
+    run("ip", &["address", "add", "11.0.0.1/32", "dev", "lo"]);
+    run("ip", &["-6", "route", "add", "local", "2a11::/16", "dev", "lo"]);
+    // Unlike those of IPv4, addresses that only a route has cannot be listened at.
+    let six =
+        doors.iter().map(|door| door.address).filter(IpAddr::is_ipv6).map(|address| address.to_string());
+    for address in six.chain([exhibits::WEB_SIX.to_owned()]) {
+        run("ip", &["-6", "address", "add", &format!("{address}/128"), "dev", "lo", "nodad"]);
+    }
+    run("ip", &["route", "add", "unreachable", exhibits::BEYOND, "table", "local"]);
     for (ours, theirs) in
         [("resolv.conf", "/etc/resolv.conf"), ("root.pem", "/etc/ssl/certs/ca-certificates.crt")]
     {
@@ -152,11 +165,11 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn connects(address: Ipv4Addr, port: u16) -> bool {
+fn connects(address: IpAddr, port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(2)).is_ok()
 }
 
-fn greets(address: Ipv4Addr) -> bool {
+fn greets(address: IpAddr) -> bool {
     let Ok(mut tcp) = TcpStream::connect_timeout(&SocketAddr::from((address, 25)), Duration::from_secs(2))
     else {
         return false;
@@ -167,7 +180,7 @@ fn greets(address: Ipv4Addr) -> bool {
 }
 
 /// Serves each connection in a thread; these end with the process.
-fn listen<F>(address: Ipv4Addr, port: u16, serve: F)
+fn listen<F>(address: IpAddr, port: u16, serve: F)
 where
     F: Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static,
 {

@@ -5,6 +5,8 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpStream},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 /// What it does.
@@ -26,6 +28,14 @@ pub enum Script {
     Http2Only,
     /// A good answer by HTTP/1.1, without ALPN.
     Http1Only,
+    /// The same, after a while.
+    Slow,
+    /// The same, at first an octet a second.
+    Drips,
+    /// Header fields without end.
+    EndlessHead,
+    /// A body without end.
+    EndlessBody,
 }
 
 impl Script {
@@ -43,6 +53,13 @@ impl Script {
         }
     }
 }
+
+/// Longer than the fastest senders wait, which is 2 s.
+const SLOW: Duration = Duration::from_millis(2_500);
+
+/// So many octets, one a second, are longer than we wait, which is 30 s; then comes the rest, because
+/// some of the peers would wait for ever.
+const DRIPPING: usize = 40;
 
 const BODY: &str = "version: STSv1\nmode: enforce\nmx: mx.zoo.example\nmax_age: 1209600\n";
 
@@ -78,9 +95,22 @@ pub fn serve(script: Script, mut tcp: TcpStream, tls: &Arc<ServerConfig>) -> io:
         Script::Garbage => "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n".to_owned(),
         Script::Stalls => head.to_owned(),
         Script::Short => format!("{head}Content-Length: 5000\r\n\r\n{BODY}"),
+        Script::EndlessHead => return repeat(&mut stream, head, "X-Filler: nothing to see here\r\n"),
+        Script::EndlessBody => return repeat(&mut stream, &format!("{head}\r\n{BODY}"), "x-note: filler\n"),
         _ => format!("{head}Content-Length: {length}\r\nConnection: close\r\n\r\n{BODY}"),
     };
-    stream.write_all(answer.as_bytes())?;
+    let rest = match script {
+        Script::Drips => {
+            let (dripping, rest) = answer.split_at(DRIPPING);
+            drip(&mut stream, dripping)?;
+            rest
+        }
+        _ => &answer,
+    };
+    if script == Script::Slow {
+        thread::sleep(SLOW);
+    }
+    stream.write_all(rest.as_bytes())?;
     stream.flush()?;
     if script == Script::Stalls {
         return hold(&mut stream);
@@ -117,6 +147,27 @@ fn http2(stream: &mut (impl Read + Write)) -> io::Result<()> {
         }
         stream.flush()?;
     }
+}
+
+/// Writes `text` an octet a second.
+pub fn drip(stream: &mut impl Write, text: &str) -> io::Result<()> {
+    for octet in text.bytes() {
+        stream.write_all(&[octet])?;
+        stream.flush()?;
+        thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+/// Writes `beginning` and then `filler` until the client goes, or has taken far too much: some of the
+/// peers would read for ever.
+fn repeat(stream: &mut impl Write, beginning: &str, filler: &str) -> io::Result<()> {
+    const FAR_TOO_MUCH: usize = 4 << 20;
+    stream.write_all(beginning.as_bytes())?;
+    for _ in 0..FAR_TOO_MUCH / filler.len() {
+        stream.write_all(filler.as_bytes())?;
+    }
+    stream.flush()
 }
 
 /// Reads until the client goes.

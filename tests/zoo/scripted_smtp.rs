@@ -1,6 +1,6 @@
 //! Mail servers that Postfix cannot be made to be. Each takes one address; each connection has a thread.
 
-use crate::scripted_https::{hold, line};
+use crate::scripted_https::{drip, hold, line};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::{
     io::{self, Read, Write},
@@ -21,6 +21,12 @@ pub enum Script {
     Refuses,
     /// Greets without end.
     EndlessBanner,
+    /// Greets an octet a second.
+    Drips,
+    /// Answers EHLO without end.
+    EndlessEhlo,
+    /// Answers EHLO within TLS without end.
+    EndlessWithinTls,
     /// Greets as another protocol does.
     Garbage,
     /// Says 220 to STARTTLS and then no TLS.
@@ -43,6 +49,7 @@ pub fn serve(script: Script, mut tcp: TcpStream, tls: &Arc<ServerConfig>) -> io:
         Script::EndlessBanner => loop {
             tcp.write_all(b"220-zoo.example wishes to say a few words before we begin\r\n")?;
         },
+        Script::Drips => return drip(&mut tcp, &"220-zoo.example is taking its time\r\n".repeat(100)),
         Script::Garbage => {
             tcp.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")?;
             return hold(&mut tcp);
@@ -57,6 +64,10 @@ pub fn serve(script: Script, mut tcp: TcpStream, tls: &Arc<ServerConfig>) -> io:
         }
         if script == Script::Refuses {
             tcp.write_all(b"503 5.5.1 only QUIT\r\n")?;
+        } else if command.starts_with("EHLO") && script == Script::EndlessEhlo {
+            loop {
+                tcp.write_all(b"250-X-FILLER nothing to see here\r\n")?;
+            }
         } else if command.starts_with("EHLO") {
             tcp.write_all(b"250-zoo.example\r\n250 STARTTLS\r\n")?;
         } else if !command.starts_with("STARTTLS") {
@@ -92,6 +103,9 @@ fn within_tls(script: Script, stream: &mut (impl Read + Write)) -> io::Result<()
             () if !command.starts_with("EHLO") || script == Script::DeafAfterTls => {
                 b"502 5.5.1 no such command\r\n"
             }
+            () if script == Script::EndlessWithinTls => loop {
+                stream.write_all(b"250-X-FILLER nothing to see here\r\n")?;
+            },
             () if script == Script::StarttlsAgain => b"250-zoo.example\r\n250 STARTTLS\r\n",
             () => b"250 zoo.example\r\n",
         };

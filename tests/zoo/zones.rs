@@ -1,11 +1,11 @@
 //! DNS: Knot has a signed root, `example` below it and the zones cut out of that; Unbound validates.
 
 use crate::{
-    certificates::Issued,
-    exhibits::{Exhibit, PARENT, WEB, Zone},
-    mail_hosts::{MailHost, Tlsa, address},
+    exhibits::{BEYOND, Exhibit, PARENT, WEB, Zone},
+    mail_hosts::{Door, Tlsa},
+    scripted_dns,
 };
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::IpAddr, path::Path, process::Command};
 
 /// Where Knot listens.
 pub const AUTHORITATIVE: &str = "11.0.0.53";
@@ -29,17 +29,22 @@ struct Zones<'a> {
 }
 
 /// Writes `knot.conf`, `unbound.conf` and all zones; makes the keys.
-pub fn write(folder: &Path, exhibits: &[Exhibit], hosts: &[MailHost], papers: &[Issued]) {
+pub fn write(folder: &Path, exhibits: &[Exhibit], doors: &[Door]) {
     fs::create_dir_all(folder.join("zones")).unwrap();
     let mut zones = Zones { folder, parent: format!("$ORIGIN {PARENT}.\n$TTL 300\n{SOA}"), known: vec![] };
     zones.parent += &format!(
-        "ns.zoo A {AUTHORITATIVE}\nlame-ns.zoo A {LAME}\nweb.zoo A {}\nalias.zoo CNAME aliased.zoo\nprivate.zoo A 192.168.25.25\n\
+        "ns.zoo A {AUTHORITATIVE}\nlame-ns.zoo A {LAME}\nodd-ns.zoo A {}\nbeyond.zoo A {}\nweb.zoo A {}\nalias.zoo CNAME aliased.zoo\nprivate.zoo A 192.168.25.25\n\
          no-address.zoo TXT \"no address\"\n",
+        scripted_dns::ADDRESS,
+        BEYOND,
         WEB[0]
     );
-    for (index, (host, paper)) in hosts.iter().zip(papers).enumerate() {
-        zones.parent += &format!("{}.zoo A {}\n", host.name, address(index));
-        zones.tlsa(host, paper);
+    for door in doors {
+        zones.parent += &match door.address {
+            IpAddr::V4(address) => format!("{}.zoo A {address}\n", door.name),
+            IpAddr::V6(address) => format!("{}.zoo AAAA {address}\n", door.name),
+        };
+        zones.tlsa(door);
     }
     for exhibit in exhibits {
         zones.add(exhibit);
@@ -102,14 +107,14 @@ impl Zones<'_> {
         fs::write(self.folder.join(format!("zones/{name}.zone")), text).unwrap();
     }
 
-    fn tlsa(&mut self, host: &MailHost, paper: &Issued) {
-        let name = host.name;
+    fn tlsa(&mut self, door: &Door) {
+        let Door { name, paper, .. } = door;
         let digest_of = |key: &[u8]| -> String {
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key);
             digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
         };
         let digest = digest_of(&paper.public_key);
-        let data = match host.tlsa {
+        let data = match door.tlsa {
             None => return,
             Some(Tlsa::Match) => format!("3 1 1 {digest}"),
             Some(Tlsa::Anchor) => {
@@ -145,13 +150,17 @@ impl Zones<'_> {
         if zone == Zone::Missing {
             return;
         }
-        let server = if zone == Zone::Lame { "lame-ns" } else { "ns" };
+        let server = match zone {
+            Zone::Lame => "lame-ns",
+            Zone::Odd => "odd-ns",
+            _ => "ns",
+        };
         self.parent += &format!("{name} NS {server}.zoo.example.\n");
         if zone == Zone::Bogus {
             self.parent += &format!("{name} {BROKEN_PROMISE}\n");
         }
         let full = format!("{name}.{PARENT}");
-        if zone != Zone::Lame {
+        if !matches!(zone, Zone::Lame | Zone::Odd) {
             self.known.push(full.clone());
         }
         if matches!(zone, Zone::Unsigned | Zone::Bogus) {

@@ -8,15 +8,16 @@ use crate::{
     },
     clock::Clock,
     config::Server,
-    dns::{DnsName, Lookup, Unanswered},
+    dialing::is_this_machine,
+    dns::{Lookup, Unanswered},
     name::PolicyHost,
     policy_fetch::{Fetcher, Offer},
     publishing::{
-        Looked, PolicySeen, PublishedRecord, RecordData, Role, Safety, Seen, compare, policy_seen,
-        safe_to_publish,
+        PolicySeen, PublishedRecord, RecordData, Safety, Seen, compare, look_up, policy_seen, safe_to_publish,
     },
     snapshot::Snapshot,
 };
+use std::net::IpAddr;
 
 /// What was found of one policy domain, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +44,10 @@ pub(super) fn run(
     server: &Server,
     snapshot: &Snapshot,
 ) -> u8 {
-    let parts = looking.lookup(Some(&server.dns)).and_then(|lookup| Ok((lookup, looking.fetcher()?)));
-    let (lookup, fetcher) = match parts {
+    let parts = looking
+        .lookup(Some(&server.dns))
+        .and_then(|lookup| Ok((lookup, looking.second_lookup(&server.dns)?, looking.fetcher()?)));
+    let (lookup, second, fetcher) = match parts {
         Ok(parts) => parts,
         Err(code) => return code,
     };
@@ -58,7 +61,13 @@ pub(super) fn run(
     let mut worst = Verdict::AsExpected;
     for (host, records) in found {
         let body = snapshot.find(host.as_str()).map(|hosted| hosted.policy.body().clone());
-        let looker = Looker { lookup: &lookup, fetcher: &fetcher, internal: server.acme.is_internal() };
+        let looker = Looker {
+            lookup: &lookup,
+            second: second.as_ref().map(|second| second as &dyn Lookup),
+            fetcher: &fetcher,
+            internal: server.signs_internally(),
+            from_outside: looking.allow_private,
+        };
         let (text, verdict) = runtime.block_on(looker.look(host, records, &body.unwrap_or_default()));
         print!("{text}");
         worst = worst.max(verdict);
@@ -69,8 +78,12 @@ pub(super) fn run(
 /// Asks the world about one domain after the other.
 struct Looker<'a> {
     lookup: &'a dyn Lookup,
+    /// Somebody else, who is asked the same about records.
+    second: Option<&'a dyn Lookup>,
     fetcher: &'a Fetcher,
     internal: bool,
+    /// Whether this machine stands for the world.
+    from_outside: bool,
 }
 
 impl Looker<'_> {
@@ -86,15 +99,30 @@ impl Looker<'_> {
         let mut text = format!("{}: policy {shown}\n", host.domain());
         let mut before: Vec<(&str, Seen)> = Vec::new();
         for record in records {
-            let (seen, at) = compare(record, records, &self.looked(record).await);
-            let (shown, verdict) = match &seen {
-                Seen::AsExpected => ("as expected".to_owned(), Verdict::AsExpected),
-                Seen::Absent => ("nothing".to_owned(), Verdict::Different),
-                Seen::Different(others) => (others.join(", "), Verdict::Different),
-                Seen::Unknown(why) => (format!("not known: {why}"), Verdict::Unknown),
+            let (seen, at) = compare(record, records, &look_up(self.lookup, record).await);
+            text.push_str(&format!(
+                "  {record}\n    seen         {}\n    where        {at}.\n",
+                in_words(&seen)
+            ));
+            let seen = match self.second {
+                None => seen,
+                Some(second) => {
+                    let (other, at) = compare(record, records, &look_up(second, record).await);
+                    if other != seen {
+                        text.push_str(&format!(
+                            "    but by dns.second_servers\n    seen         {}\n",
+                            in_words(&other)
+                        ));
+                        text.push_str(&format!("    where        {at}.\n"));
+                    }
+                    seen.and(other)
+                }
             };
-            worst = worst.max(verdict);
-            text.push_str(&format!("  {record}\n    seen         {shown}\n    where        {at}.\n"));
+            worst = worst.max(match &seen {
+                Seen::AsExpected => Verdict::AsExpected,
+                Seen::Absent | Seen::Different(_) => Verdict::Different,
+                Seen::Unknown(_) => Verdict::Unknown,
+            });
             if seen != Seen::AsExpected {
                 let safety = safe_to_publish(record, target(record, &before), &policy, self.internal);
                 text.push_str(&format!("    publish now  {}\n", advice(record, &seen, safety)));
@@ -104,34 +132,41 @@ impl Looker<'_> {
         (text, worst)
     }
 
-    async fn looked(&self, record: &PublishedRecord) -> Looked {
-        let name = DnsName::new(&record.name);
-        match (record.role, &record.data) {
-            (_, RecordData::CaaIssue(_)) => Looked::Caa(self.lookup.caa(&name).await),
-            (Role::PolicyHost | Role::Authorization, _) => {
-                Looked::Addresses(self.lookup.addresses(&name).await)
-            }
-            (Role::Indicator | Role::Reports, _) => {
-                Looked::Txt(self.lookup.txt(&name).await.map(|answer| answer.data))
+    /// Fetches the policy from every address of its host, whoever names it, as both kinds of senders do.
+    async fn policy(&self, host: &PolicyHost, body: &[u8]) -> PolicySeen {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        let mut silence = None;
+        for lookup in [Some(self.lookup), self.second].into_iter().flatten() {
+            match lookup.addresses(&host.into()).await {
+                Ok(found) => addresses.extend(found.iter().take(ADDRESSES_MAX)),
+                Err(Unanswered { reason, .. }) => silence = Some(format!("no answer from DNS: {reason}")),
             }
         }
-    }
-
-    /// Fetches the policy from every address of its host, as both kinds of senders do.
-    async fn policy(&self, host: &PolicyHost, body: &[u8]) -> PolicySeen {
-        let addresses = match self.lookup.addresses(&host.into()).await {
-            Ok(addresses) => addresses,
-            Err(Unanswered { reason, .. }) => {
-                return PolicySeen::Unknown(format!("no answer from DNS: {reason}"));
+        if let Some(why) = silence.filter(|_| addresses.is_empty()) {
+            return PolicySeen::Unknown(why);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        let (mut fetches, mut inside) = (Vec::new(), Vec::new());
+        for address in addresses {
+            if !self.from_outside && is_this_machine(address).await {
+                inside.push(address);
             }
-        };
-        let mut fetches = Vec::new();
-        for address in addresses.iter().take(ADDRESSES_MAX) {
             for offer in [Offer::Http1WithoutAlpn, Offer::Http2] {
                 fetches.push(self.fetcher.fetch(host, address, offer, Clock::System.now()).await);
             }
         }
-        policy_seen(&fetches, body)
+        policy_seen(&fetches, body, &inside)
+    }
+}
+
+/// What stands in the place of a record, in words.
+fn in_words(seen: &Seen) -> String {
+    match seen {
+        Seen::AsExpected => "as expected".to_owned(),
+        Seen::Absent => "nothing".to_owned(),
+        Seen::Different(others) => others.join(", "),
+        Seen::Unknown(why) => format!("not known: {why}"),
     }
 }
 
@@ -158,7 +193,7 @@ fn advice(record: &PublishedRecord, seen: &Seen, safety: Safety) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publishing::Holder;
+    use crate::publishing::{Holder, Role};
 
     fn record(data: RecordData) -> PublishedRecord {
         let (zone, name) = ("a.example".to_owned(), "mta-sts.a.example".to_owned());

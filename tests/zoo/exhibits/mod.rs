@@ -4,7 +4,9 @@
 //! policy in mode enforce, a record for reports. Its row says only what differs. The rows are sorted
 //! by topic, one file each.
 
+mod families;
 mod mail;
+mod ours;
 mod policy;
 mod record;
 mod reports;
@@ -15,11 +17,18 @@ use crate::{certificates::Paper, mail_hosts::MailHost, scripted_https};
 /// Where the zoo is in DNS: exhibits are children of this name.
 pub const PARENT: &str = "example";
 
-/// The common web server's addresses: the second answers otherwise for [`Answer::Two`] only.
+/// The common web server's addresses: the second answers for [`Answer::Two`] only, and otherwise.
 pub const WEB: [&str; 2] = ["11.1.0.1", "11.1.0.2"];
 
-/// An address at which nobody listens on any port.
+/// Its address of the other family; for [`Answer::Two`] it answers as the second does.
+pub const WEB_SIX: &str = "2a11:1::1";
+
+/// Addresses at which nobody listens on any port.
 pub const NOBODY: &str = "11.9.9.9";
+pub const NOBODY_SIX: &str = "2a11:9::9";
+
+/// An address to which no way leads, as where a network drops what is for port 25.
+pub const BEYOND: &str = "11.25.0.1";
 
 /// One domain.
 pub struct Exhibit {
@@ -43,8 +52,14 @@ pub struct Exhibit {
     pub cuts: Vec<(&'static str, Zone)>,
     /// Who answers at the policy host.
     pub web: Web,
+    /// Whether the configuration of the audit has it as a domain that we serve.
+    pub ours: bool,
+    /// Whether the mail host has an address that is good beside the one that is not.
+    pub another_way: bool,
     /// The codes that the audit must find, all of them, sorted.
     pub expected: Vec<&'static str>,
+    /// The codes that an audit of this domain alone must find, where these are others.
+    pub expected_alone: Option<Vec<&'static str>>,
 }
 
 /// A zone, as seen from its parent.
@@ -60,6 +75,8 @@ pub enum Zone {
     Lost,
     /// Its server does not know it: REFUSED.
     Lame,
+    /// Its server is the scripted one.
+    Odd,
     /// It is not registered.
     Missing,
 }
@@ -78,7 +95,7 @@ pub enum Web {
 pub enum Answer {
     /// A body of this type.
     Body(&'static str, Vec<u8>),
-    /// The first body at the first address, the second at the second.
+    /// The first body at the first address, the second at the others.
     Two(String, String),
     /// These directives of nginx.
     Directives(&'static str),
@@ -103,7 +120,10 @@ impl Exhibit {
             zone: Zone::Parents,
             cuts: vec![],
             web: Web::Nobody,
+            ours: false,
+            another_way: false,
             expected: vec![],
+            expected_alone: None,
         }
         .mx(&["mx"])
     }
@@ -199,6 +219,14 @@ impl Exhibit {
         self
     }
 
+    /// What must be found when nothing else is looked at.
+    fn expects_alone(mut self, codes: &[&'static str]) -> Self {
+        let mut codes = codes.to_vec();
+        codes.sort_unstable();
+        self.expected_alone = Some(codes);
+        self
+    }
+
     /// Zone lines of the policy host.
     pub fn host_lines(&self) -> String {
         let address = match (&self.host, &self.web) {
@@ -221,13 +249,19 @@ impl Exhibit {
 
 /// All exhibits.
 pub fn all() -> Vec<Exhibit> {
-    [record::exhibits(), policy::exhibits(), mail::exhibits(), transport::exhibits(), reports::exhibits()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let topics = [
+        record::exhibits(),
+        policy::exhibits(),
+        mail::exhibits(),
+        transport::exhibits(),
+        families::exhibits(),
+        reports::exhibits(),
+        ours::exhibits(),
+    ];
+    topics.into_iter().flatten().collect()
 }
 
 /// All hosts `NAME.zoo.example` that take mail, or pretend to.
 pub fn mail_hosts() -> Vec<MailHost> {
-    transport::hosts()
+    [transport::hosts(), families::hosts()].into_iter().flatten().collect()
 }

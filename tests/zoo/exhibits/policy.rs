@@ -63,6 +63,9 @@ fn papers() -> Vec<Exhibit> {
         new("web-unknown-root", "an authority that nobody trusts")
             .paper(Paper::UnknownRoot)
             .expects(&["POLICY_CERT_UNTRUSTED"]),
+        new("web-huge", "a certificate chain of more than 64 KiB")
+            .paper(Paper::Huge)
+            .expects(&["POLICY_TLS_FAILED"]),
         new("web-incomplete", "the intermediate certificate is not sent")
             .paper(Paper::Incomplete)
             .expects(&["POLICY_CERT_INCOMPLETE_CHAIN"]),
@@ -78,6 +81,16 @@ fn answers() -> Vec<Exhibit> {
         new("web-stalls", "stops in the middle of the headers")
             .script(Script::Stalls)
             .expects(&["POLICY_TIMEOUT"]),
+        new("web-slow", "answers after two and a half seconds")
+            .script(Script::Slow)
+            .expects(&["POLICY_SLOW"]),
+        new("web-drips", "answers an octet a second").script(Script::Drips).expects(&["POLICY_TIMEOUT"]),
+        new("web-endless-head", "header fields without end")
+            .script(Script::EndlessHead)
+            .expects(&["POLICY_BAD_HTTP"]),
+        new("web-endless-body", "a body without end")
+            .script(Script::EndlessBody)
+            .expects(&["POLICY_TOO_LARGE"]),
         new("web-plain", "speaks HTTP without TLS on port 443")
             .script(Script::Plain)
             .expects(&["POLICY_TLS_FAILED"]),

@@ -46,6 +46,12 @@ pub fn exhibits() -> Vec<Exhibit> {
         new("record-extension", "a field that nobody knows")
             .txt("v=STSv1; id=20261121; note=hello;")
             .expects(&["STS_RECORD_EXTENSION"]),
+        new(
+            "record-colon",
+            "a field that nobody knows, with a colon in it: some read a header of a mail there",
+        )
+        .txt("v=STSv1; id=20261121; note=see:docs;")
+        .expects(&["STS_RECORD_EXTENSION", "STS_RECORD_INCOMPATIBLE"]),
         new("record-at-apex", "the record is at the domain itself")
             .record("@ TXT \"v=STSv1; id=20261121;\"")
             .expects(&["STS_RECORD_WRONG_PLACE"]),
@@ -64,6 +70,10 @@ pub fn exhibits() -> Vec<Exhibit> {
         new("record-wildcard", "a wildcard answers for the record, and for every other name")
             .record("* TXT \"v=STSv1; id=20261121;\"")
             .expects(&["STS_RECORD_WILDCARD"]),
+        new("record-beside-cname", "a CNAME and a TXT record at the same name, of which Unbound hides one")
+            .record("")
+            .cut("_mta-sts", Zone::Odd)
+            .expects_alone(&["STS_RECORD_BESIDE_CNAME"]),
         new("record-loop", "the record's CNAMEs go in a circle")
             .record("_mta-sts CNAME one._mta-sts\none._mta-sts CNAME _mta-sts")
             .expects(&["STS_RECORD_CNAME_LOOP"]),

@@ -37,6 +37,10 @@ pub fn hosts() -> Vec<MailHost> {
         scripted("busy", Script::Busy),
         scripted("refuses", Script::Refuses),
         scripted("endless", Script::EndlessBanner),
+        scripted("drips", Script::Drips),
+        scripted("endless-ehlo", Script::EndlessEhlo),
+        scripted("endless-tls", Script::EndlessWithinTls),
+        postfix("huge", Paper::Huge),
         scripted("garbage", Script::Garbage),
         scripted("broken-tls", Script::BrokenTls),
         scripted("not-now", Script::TlsNotNow),
@@ -76,6 +80,14 @@ pub fn exhibits() -> Vec<Exhibit> {
         at("mail-busy", "busy", "421 at once").expects(&["MX_NOT_READY"]),
         at("mail-refuses", "refuses", "554 at once").expects(&["MX_REFUSES"]),
         at("mail-endless", "endless", "a greeting without end").expects(&["MX_SMTP_BROKEN"]),
+        at("mail-drips", "drips", "a greeting that comes an octet a second").expects(&["MX_TIMEOUT"]),
+        at("mail-endless-ehlo", "endless-ehlo", "an answer to EHLO without end").expects(&["MX_SMTP_BROKEN"]),
+        at("mail-endless-tls", "endless-tls", "an answer to EHLO within TLS without end")
+            .expects(&["MX_NO_EHLO_AFTER_TLS"]),
+        at("mail-huge", "huge", "a certificate chain of more than 64 KiB").expects(&["MX_SMTP_BROKEN"]),
+        at("mail-beyond", "beyond", "no way leads to the host, as where a network drops what is for port 25")
+            .expects(&["MX_UNREACHABLE"])
+            .expects_alone(&["MX_PORT_25_BLOCKED_HERE"]),
         at("mail-garbage", "garbage", "no SMTP").expects(&["MX_SMTP_BROKEN"]),
         at("mail-broken-tls", "broken-tls", "no TLS after the 220 to STARTTLS").expects(&["MX_TLS_FAILED"]),
         at("mail-not-now", "not-now", "454 to STARTTLS").expects(&["MX_NOT_READY"]),
