@@ -52,6 +52,32 @@ pub struct Observations {
     pub expected: Option<Expected>,
 }
 
+impl Observations {
+    /// Those of somebody who asked for nothing.
+    pub(crate) fn of_nothing(domain: DomainName, at: Timestamp) -> Self {
+        let nobody_asked = || Unanswered::failed("not asked");
+        Self {
+            domain,
+            at,
+            record: Err(nobody_asked()),
+            elsewhere: vec![],
+            wildcard: None,
+            policy_host: Err(nobody_asked()),
+            no_way_to: vec![],
+            fetches: vec![],
+            mx: Err(nobody_asked()),
+            own_address: false,
+            hosts: vec![],
+            left_out: 0,
+            smtp: false,
+            port_25_answers: false,
+            report_record: Err(nobody_asked()),
+            caa: Ok(None),
+            expected: None,
+        }
+    }
+}
+
 /// One MX host.
 #[derive(Clone, Debug)]
 pub struct HostSeen {

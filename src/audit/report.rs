@@ -126,25 +126,11 @@ pub fn judge_record(
     policy: &Arc<RenderedPolicy>,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let nobody_asked = || Unanswered::failed("not asked");
     let seen = Observations {
-        domain: domain.clone(),
-        at: now,
         record,
         elsewhere,
-        wildcard: None,
-        policy_host: Err(nobody_asked()),
-        no_way_to: vec![],
-        fetches: vec![],
-        mx: Err(nobody_asked()),
-        own_address: false,
-        hosts: vec![],
-        left_out: 0,
-        smtp: false,
-        port_25_answers: false,
-        report_record: Err(nobody_asked()),
-        caa: Ok(None),
         expected: Some(Expected { policy: Arc::clone(policy), addresses: vec![], issuer: None }),
+        ..Observations::of_nothing(domain.clone(), now)
     };
     let reading = Reading::of(&seen, now);
     let mut findings = record::judge(&reading).findings;

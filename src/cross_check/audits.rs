@@ -254,3 +254,6 @@ async fn audit(
     let seen = eye.look(&host.domain(), scope, Some(expected), clock.now()).await;
     CameTo::Observations(Box::new(seen), scope)
 }
+
+#[cfg(test)]
+mod tests;
