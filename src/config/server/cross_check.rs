@@ -32,7 +32,7 @@ impl Reader<'_, '_> {
         read.records = t.flag("records").unwrap_or(read.records);
         duration(t, "recheck", &mut read.recheck, 10 * SECOND..=HOUR);
         read.audit = t.flag("audit").unwrap_or(read.audit);
-        duration(t, "audit_every", &mut read.audit_every, MINUTE..=30 * DAY);
+        duration(t, "audit_every", &mut read.audit_every, 10 * SECOND..=30 * DAY);
         duration(t, "audit_recheck", &mut read.audit_recheck, 3 * SECOND..=6 * HOUR);
         read.audits_at_once = t.number("audits_at_once", read.audits_at_once, 1..=1_000);
         read.probe_mx = t.flag("probe_mx").unwrap_or(read.probe_mx);
