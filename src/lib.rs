@@ -6,7 +6,7 @@
 //! The waist is the [`snapshot`]: everything we promise to serve at one moment, already rendered and
 //! never changed. Above it stand the wings, which each do one thing and never import each other:
 //! [`reload`] writes the snapshot from the configuration, [`acme`] writes the certificate table,
-//! [`https`] reads both, [`cross_check`] compares the snapshot with the MX records in DNS.
+//! [`https`] reads both, [`cross_check`] holds the snapshot against what the world shows.
 //!
 //! | floor | rooms |
 //! | --- | --- |

@@ -7,16 +7,17 @@ use super::{
     listing::ListedHost,
     log,
     status::{
-        CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+        CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
+        Overview, ReloadSummary, Summary,
     },
     take_over::{self, TakeOvers},
 };
 use crate::{
     acme::AcmeStatus,
     alert::{AlertStatus, TargetStatus},
-    audit::{Severity, worst},
+    audit::{Severity, shown, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus},
+    cross_check::{CrossCheckStatus, DomainStatus, MailAddress, MailHost},
     metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
@@ -238,7 +239,10 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         summary,
         reload: reload_summary(&sources.reload),
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
-            .concat(),
+            .concat()
+            .into_iter()
+            .chain(sources.cross_check.troubles())
+            .collect(),
         internal_authority: sources.internal_authority,
         certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
@@ -386,6 +390,8 @@ pub(super) fn report(
             .iter()
             .map(|known| FindingReport {
                 code: known.finding.code.as_str().to_owned(),
+                subject: known.finding.subject.to_string(),
+                evidence: known.finding.evidence.to_string(),
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy(&domain),
                 since: whole_seconds(known.since),
@@ -394,7 +400,25 @@ pub(super) fn report(
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
+        audited_at: checked.audited_at.map(whole_seconds),
+        mail_hosts: checked.last_audit.iter().flat_map(|audit| &audit.hosts).map(mail_host).collect(),
         domain: domain.to_string(),
+    }
+}
+
+fn mail_host(host: &MailHost) -> MailHostReport {
+    let address = |one: &MailAddress| MailAddressReport {
+        address: one.address.to_string(),
+        transport: one.transport.as_str().to_owned(),
+        good: one.transport.is_good(),
+        looked_at: one.looked_at.map(whole_seconds),
+        certificate_ends: one.certificate_ends.map(whole_seconds),
+    };
+    MailHostReport {
+        host: shown(host.host.as_str(), DomainName::LONGEST),
+        preference: host.preference,
+        allowed: host.allowed,
+        addresses: host.addresses.iter().map(address).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod audits;
 mod entrances;
 mod log;
 mod metrics;
@@ -219,6 +220,7 @@ impl Daemon {
 
         let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        let (held, asked) = (certificates.clone(), authorities.clone());
         // What is held of hosts that need no certificate any more is kept as if they had left.
         let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
@@ -252,6 +254,15 @@ impl Daemon {
             cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
+        let around = audits::Around {
+            server: &server,
+            lookup: &lookup,
+            snapshot: &snapshot,
+            bound: &listening.https,
+            certificates: held,
+            authorities: asked,
+        };
+        let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
         let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
@@ -542,10 +553,24 @@ fn preflight(
     if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
         return None;
     }
+    let (preflight, _) = preflight_of(server, lookup, snapshot, bound);
+    preflight.say_what_is_unknown();
+    Some(Arc::new(preflight))
+}
+
+/// A preflight, and how we show authorities that a host is ours.
+fn preflight_of(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> (DnsPreflight, Vec<Method>) {
+    let acme = &server.acme;
     let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
-    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
-    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
-    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
+    let methods: Vec<Method> =
+        offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot, settings) = (Arc::clone(lookup), snapshot.clone(), acme.preflight.clone());
+    (DnsPreflight::new(lookup, snapshot, settings, bound, methods.clone()), methods)
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.

@@ -6,7 +6,7 @@
 
 use super::unusable::Unusable;
 use super::{
-    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
+    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError, audits,
     folder::Folder,
     history_rows,
     metrics::counted,
@@ -330,6 +330,18 @@ impl Storage for SqliteStorage {
             change.commit().await
         };
         within(WRITE, work).await.map_err(write_error)
+    }
+
+    async fn audits(&self) -> Result<Vec<(DomainName, Timestamp)>, StorageError> {
+        audits::read(self).await
+    }
+
+    async fn save_audit(&self, domain: &DomainName, at: Timestamp) -> Result<(), StorageError> {
+        audits::save(self, domain, at).await
+    }
+
+    async fn forget_audits(&self, domains: &[DomainName]) -> Result<(), StorageError> {
+        audits::forget(self, domains).await
     }
 
     async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
