@@ -2,20 +2,23 @@
 
 use super::{
     commands::{self, Desk},
+    figures,
     health::{self, Health},
     listing::ListedHost,
     log,
     status::{
-        CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+        CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
+        Overview, ReloadSummary, Summary,
     },
     take_over::{self, TakeOvers},
 };
 use crate::{
     acme::AcmeStatus,
     alert::{AlertStatus, TargetStatus},
-    audit::{Severity, worst},
+    audit::{Severity, shown, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus},
+    cross_check::{CrossCheckStatus, DomainStatus, MailAddress, MailHost},
+    metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
     publishing::records_to_publish,
@@ -35,6 +38,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +65,8 @@ pub struct Sources {
     pub health: Health,
     /// Where another daemon takes over.
     pub take_overs: TakeOvers,
+    /// What `/metrics` shows.
+    pub figures: Arc<Registry>,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether no certificates are ordered, because a proxy in front has them.
@@ -143,7 +149,7 @@ fn is_socket(path: &Path) -> io::Result<bool> {
 
 /// What may be asked here and of the admin page alike: nothing that changes anything.
 pub(super) fn questions() -> Router<Sources> {
-    Router::new().route("/status.json", get(status)).merge(health::routes())
+    Router::new().route("/status.json", get(status)).merge(health::routes()).merge(figures::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
@@ -233,7 +239,10 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         summary,
         reload: reload_summary(&sources.reload),
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
-            .concat(),
+            .concat()
+            .into_iter()
+            .chain(sources.cross_check.troubles())
+            .collect(),
         internal_authority: sources.internal_authority,
         certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
@@ -381,6 +390,8 @@ pub(super) fn report(
             .iter()
             .map(|known| FindingReport {
                 code: known.finding.code.as_str().to_owned(),
+                subject: known.finding.subject.to_string(),
+                evidence: known.finding.evidence.to_string(),
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy(&domain),
                 since: whole_seconds(known.since),
@@ -389,7 +400,25 @@ pub(super) fn report(
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
+        audited_at: checked.audited_at.map(whole_seconds),
+        mail_hosts: checked.last_audit.iter().flat_map(|audit| &audit.hosts).map(mail_host).collect(),
         domain: domain.to_string(),
+    }
+}
+
+fn mail_host(host: &MailHost) -> MailHostReport {
+    let address = |one: &MailAddress| MailAddressReport {
+        address: one.address.to_string(),
+        transport: one.transport.as_str().to_owned(),
+        good: one.transport.is_good(),
+        looked_at: one.looked_at.map(whole_seconds),
+        certificate_ends: one.certificate_ends.map(whole_seconds),
+    };
+    MailHostReport {
+        host: shown(host.host.as_str(), DomainName::LONGEST),
+        preference: host.preference,
+        allowed: host.allowed,
+        addresses: host.addresses.iter().map(address).collect(),
     }
 }
 

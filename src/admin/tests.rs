@@ -72,6 +72,7 @@ impl World {
             },
             health: Health::default(),
             take_overs: take_overs.clone(),
+            figures: Arc::default(),
             internal_authority: false,
             certificates_elsewhere: false,
             cross_check_enabled: false,
