@@ -1,8 +1,8 @@
 //! The log: one line for each event, on standard error, at a level that can be changed at run time.
 //!
 //! Strangers' octets reach the log as field values. No value can begin a line of its own, speak to a
-//! terminal, or be longer than [`line::FIELD_MAX`]; and no kind of line is written more often than
-//! [`flood::LINES_A_SECOND`], whoever causes it (`flood`).
+//! terminal, or be longer than `line::FIELD_MAX`; and no kind of line is written more often than
+//! `flood::LINES_A_SECOND`, whoever causes it (`flood`).
 
 mod flood;
 mod journal;
