@@ -273,7 +273,7 @@ impl CrossCheck {
                 let domain = host.domain();
                 let findings = kept.findings.remove(&domain).unwrap_or_default();
                 audited_at = kept.audits.remove(&domain);
-                open = findings.iter().any(|known| is_open(known));
+                open = findings.iter().any(is_open);
                 self.status.take_in(domain, findings, audited_at);
             }
             if let Some(audits) = &mut self.audits {
