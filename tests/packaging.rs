@@ -4,10 +4,15 @@
 #[allow(dead_code, reason = "its main is cargo's to call")]
 mod build;
 
-use mta_stsd::config::{DEFAULT_FILE, Store};
+use mta_stsd::{
+    config::{DEFAULT_FILE, Store},
+    listening::Entrance,
+};
 use std::{path::Path, process::Command};
 
 const UNIT: &str = include_str!("../systemd/mta-stsd.service");
+const HTTPS_SOCKET: &str = include_str!("../systemd/mta-stsd.socket");
+const HTTP_SOCKET: &str = include_str!("../systemd/mta-stsd-http.socket");
 const IMAGE: &str = include_str!("../Dockerfile");
 const CARGO: &str = include_str!("../Cargo.toml");
 

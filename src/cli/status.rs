@@ -149,6 +149,22 @@ fn describe_schedule(schedule: &ListedHost, config: &ConfigArg, line: &mut impl 
     }
 }
 
+/// The mail hosts as the last audit saw them.
+fn describe_mail_hosts(domain: &DomainReport, line: &mut impl FnMut(&str)) {
+    let Some(at) = domain.audited_at else { return };
+    line(&format!("  audited      {at}"));
+    for host in &domain.mail_hosts {
+        let allowed = if host.allowed { "" } else { ", not in the policy" };
+        let addresses: Vec<String> = host
+            .addresses
+            .iter()
+            .map(|one| format!("{} {}", one.address, one.transport.replace('_', " ")))
+            .collect();
+        let addresses = if addresses.is_empty() { "not looked at".to_owned() } else { addresses.join(", ") };
+        line(&format!("  mail host    {} {}{allowed}: {addresses}", host.preference, host.host));
+    }
+}
+
 fn describe_domain(
     overview: &Overview,
     domain: &DomainReport,
@@ -203,6 +219,7 @@ fn describe_domain(
             line(&format!("  MX records   no answer from DNS yet, last asked {checked}"))
         }
     }
+    describe_mail_hosts(domain, line);
     for finding in &domain.findings {
         line(&format!(
             "  {:<12} {} since {}: {}",

@@ -82,6 +82,8 @@ fn front(listen: &Listen, entrance: Entrance) -> Front {
         Entrance::Https => (on.https, None),
         Entrance::Http => (on.http, None),
         Entrance::Backend => (on.backend, Some(listen.backend_from.clone())),
+        // It does not lead to policies.
+        Entrance::Page => (false, None),
     };
     let mut proxies = listen.proxy_protocol_from.clone();
     if !listen.backend.is_empty() {

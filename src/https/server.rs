@@ -3,9 +3,9 @@
 use super::{
     access_log::AccessLog,
     connection::{self, GRACE, Protocol},
-    counters::Counters,
     forwarded,
     handshake::{self, Handshakes},
+    metrics::Counters,
     plain,
     respond::{respond, respond_to_proxy},
 };
@@ -13,20 +13,24 @@ use crate::{
     certificate::{CertificateTable, ChallengeTable},
     config::Limits,
     listening::{Accepted, Acceptor, Arrival, Front, NotMet, Permits, Refusal, Visitor},
+    metrics::{Registry, read_by},
     name::PolicyHost,
-    snapshot::SharedSnapshot,
+    policy::Mode,
+    snapshot::{SharedSnapshot, Snapshot},
 };
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{Request, StatusCode};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,6 +48,8 @@ struct Shared {
     handshakes: Handshakes,
     permits: Permits,
     counters: Counters,
+    /// Listeners that accept.
+    accepting: watch::Sender<usize>,
 }
 
 /// What a listener left behind when it stopped.
@@ -105,6 +111,7 @@ impl PolicyServer {
             handshakes,
             permits,
             counters: Counters::default(),
+            accepting: watch::Sender::default(),
         }))
     }
 
@@ -113,9 +120,33 @@ impl PolicyServer {
         &self.0.counters
     }
 
+    /// Shows what became of connections and requests, and how many are open, in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.counters.register(registry);
+        let (permits, most) = (self.0.permits.clone(), self.0.limits.connections as f64);
+        read_by(registry, move |page| {
+            page.gauge(
+                "open_connections",
+                "Connections open now, over all listeners",
+                permits.open() as f64,
+            )?;
+            page.gauge(
+                "open_connections_max",
+                "Connections that may be open at once (limits.connections)",
+                most,
+            )
+        });
+    }
+
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
+    }
+
+    /// Waits until no listener accepts any more, after the stop of all.
+    pub async fn stopped_accepting(&self) {
+        // We hold the sender, so this can only end well.
+        let _ = self.0.accepting.subscribe().wait_for(|accepting| *accepting == 0).await;
     }
 
     /// Serves policies and TLS-ALPN-01 answers at `entrance` until `stop`, then drains.
@@ -137,6 +168,7 @@ impl PolicyServer {
     async fn run(&self, service: Service, entrance: PolicyListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
+        self.0.accepting.send_modify(|accepting| *accepting += 1);
         let PolicyListener { listener, front, access_log } = entrance;
         let mut acceptor = Acceptor::new(listener, front.clone(), self.0.permits.clone());
         let common = Arc::new(Common { service, front, access_log, stop });
@@ -155,6 +187,7 @@ impl PolicyServer {
             }
         }
         drop(acceptor);
+        self.0.accepting.send_modify(|accepting| *accepting -= 1);
         connections.close();
         let _ = timeout(self.0.limits.drain_timeout, connections.wait()).await;
         let left = connections.len();
@@ -164,21 +197,24 @@ impl PolicyServer {
     }
 
     fn count_refused(&self, refusal: Refusal) {
-        match refusal {
-            Refusal::Total => self.0.counters.refused_total.add(),
-            Refusal::Address => self.0.counters.refused_address.add(),
-            Refusal::Network => self.0.counters.refused_network.add(),
-        }
+        let counters = &self.0.counters;
+        let counter = match refusal {
+            Refusal::Total => &counters.refused_total,
+            Refusal::Address => &counters.refused_address,
+            Refusal::Network => &counters.refused_network,
+        };
+        counter.inc();
     }
 
     /// One connection, from accept to its end. The permit goes with it.
     async fn serve(self, common: Arc<Common>, accepted: Accepted, cut: CancellationToken) {
         let _panic = CountPanic(&self.0.counters);
-        let deadline = Instant::now() + self.0.limits.handshake_timeout;
+        let accepted_at = Instant::now();
+        let deadline = accepted_at + self.0.limits.handshake_timeout;
         let mut served = pin!(async {
             let Some(visitor) = self.meet(accepted, &common.stop, deadline).await else { return };
             let Visitor { stream, peer, is_proxy, permit: _permit } = visitor;
-            let visit = Visit { common: &common, peer, is_proxy };
+            let visit = Visit { common: &common, peer, is_proxy, accepted_at };
             match common.service {
                 Service::Https => self.serve_https(stream, &visit, deadline).await,
                 Service::Http => self.serve_http(stream, &visit).await,
@@ -204,11 +240,11 @@ impl PolicyServer {
             Ok(Ok(visitor)) => return Some(visitor),
             Ok(Err(NotMet::Refused(refusal))) => self.count_refused(refusal),
             Ok(Err(NotMet::Header(error))) => {
-                self.0.counters.proxy_header.add();
+                self.0.counters.proxy_header.inc();
                 debug!(peer = %proxy, %error, "no PROXY header, connection closed");
             }
             Err(_late) => {
-                self.0.counters.proxy_header.add();
+                self.0.counters.proxy_header.inc();
                 debug!(peer = %proxy, "no PROXY header in time, connection closed");
             }
         }
@@ -223,14 +259,17 @@ impl PolicyServer {
             biased;
             finished = Box::pin(handshakes.finish(stream, visit.limited(), deadline)) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
-            () = after_grace(stop) => return,
+            () = after_grace(stop) => {
+                counters.stopped.inc();
+                return;
+            }
         };
         let (mut tls, host) = match finished {
             Ok(finished) => finished,
             Err(ending) => {
                 match &ending {
                     handshake::Ending::Tls(error) if visit.is_proxy && is_gone(error) => {
-                        counters.proxy_checks.add();
+                        counters.proxy_checks.inc();
                     }
                     _ => ending.count(counters),
                 }
@@ -243,29 +282,35 @@ impl PolicyServer {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ending = connection::serve(&mut tls, protocol, limits, stop, |request| {
-            let response = respond(&snapshot.load(), &host, request);
-            visit.note(counters, Some(&host), peer.ip(), request, &response);
-            response
-        })
-        .await;
+        counters.handshake_finished(visit.accepted_at.elapsed());
+        let first = AtomicBool::new(true);
+        let answer = |request: &Request<_>| {
+            let snapshot = snapshot.load();
+            let response = respond(&snapshot, &host, request);
+            visit.note(Some(&host), peer.ip(), request, response.status());
+            (response, mode_of(&snapshot, &host))
+        };
+        let answered = |status, mode, took| {
+            counters.answered(status, mode, took);
+            if first.swap(false, Relaxed) {
+                counters.first_answer(visit.accepted_at.elapsed());
+            }
+        };
+        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, answered).await;
         self.note(visit, ending);
     }
 
     async fn serve_http(&self, mut stream: TcpStream, visit: &Visit<'_>) {
         let Shared { challenges, limits, counters, .. } = &*self.0;
-        let peer = visit.peer;
-        let stop = &visit.common.stop;
-        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, |request| {
-            let response: Response<Full<Bytes>> = plain::respond(challenges, request);
-            match response.status() {
-                StatusCode::OK => counters.http_01.add(),
-                _ => counters.plain_not_found.add(),
-            }
-            debug!(%peer, status = response.status().as_u16(), "plain request answered");
-            response
-        })
-        .await;
+        let (peer, stop) = (visit.peer, &visit.common.stop);
+        let answered = |status: StatusCode, _, _| {
+            let counter =
+                if status == StatusCode::OK { &counters.http_01 } else { &counters.plain_not_found };
+            counter.inc();
+            debug!(%peer, status = status.as_u16(), "plain request answered");
+        };
+        let answer = |request: &Request<_>| (plain::respond(challenges, request), None);
+        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, answered).await;
         self.note(visit, ending);
     }
 
@@ -279,14 +324,15 @@ impl PolicyServer {
         };
         // Silence and errors are HTTP/1's to find again, within its limits.
         let protocol = protocol.ok().and_then(Result::ok).unwrap_or(Protocol::Http1);
-        let ending = connection::serve(&mut stream, protocol, limits, stop, |request| {
+        let answer = |request: &Request<_>| {
             let snapshot = snapshot.load();
             let (host, response) = respond_to_proxy(&snapshot, request);
             let client = forwarded::client(request.headers(), visit.peer.ip(), &front.proxies);
-            visit.note(counters, host, client, request, &response);
-            response
-        })
-        .await;
+            visit.note(host, client, request, response.status());
+            (response, host.and_then(|host| mode_of(&snapshot, host)))
+        };
+        let answered = |status, mode, took| counters.answered(status, mode, took);
+        let ending = connection::serve(&mut stream, protocol, limits, stop, answer, answered).await;
         self.note(visit, ending);
     }
 
@@ -295,11 +341,11 @@ impl PolicyServer {
         match ending {
             connection::Ending::Closed => {}
             connection::Ending::Idle => {
-                self.0.counters.idle.add();
+                self.0.counters.idle.inc();
                 debug!(%peer, "connection dropped: no new request");
             }
             connection::Ending::Fault(error) => {
-                self.0.counters.http_error.add();
+                self.0.counters.http_error.inc();
                 debug!(%peer, %error, "connection ended with a fault");
             }
         }
@@ -313,6 +359,8 @@ struct Visit<'a> {
     peer: SocketAddr,
     /// Whether that is a proxy.
     is_proxy: bool,
+    /// When it was accepted.
+    accepted_at: Instant,
 }
 
 impl Visit<'_> {
@@ -321,26 +369,19 @@ impl Visit<'_> {
         (!self.is_proxy).then_some(self.peer.ip())
     }
 
-    /// Counts a request for a policy, and notes it when it was for a host that is served.
-    fn note<B>(
-        &self,
-        counters: &Counters,
-        host: Option<&PolicyHost>,
-        client: IpAddr,
-        request: &Request<B>,
-        response: &Response<Full<Bytes>>,
-    ) {
-        let status = response.status();
-        match status {
-            StatusCode::OK => counters.served.add(),
-            _ => counters.not_served.add(),
-        }
+    /// Notes a request that was for a host that is served.
+    fn note<B>(&self, host: Option<&PolicyHost>, client: IpAddr, request: &Request<B>, status: StatusCode) {
         if let (Some(host), Some(access_log)) = (host, &self.common.access_log) {
             access_log.note(host, client, status.as_u16(), request.headers());
         }
         let host = host.map(display);
         debug!(peer = %self.peer, %client, host, status = status.as_u16(), "request answered");
     }
+}
+
+/// The mode of the policy that is served for `host`; `None` when it has left.
+fn mode_of(snapshot: &Snapshot, host: &PolicyHost) -> Option<Mode> {
+    snapshot.find(host.as_str()).map(|hosted| hosted.policy.policy().mode())
 }
 
 /// Waits until `stop`, and then as long as a connection under way may still take.
@@ -360,7 +401,7 @@ struct CountPanic<'a>(&'a Counters);
 impl Drop for CountPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.panics.add();
+            self.0.panics.inc();
         }
     }
 }

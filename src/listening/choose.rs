@@ -77,6 +77,7 @@ pub(super) fn choose(
     https: &[SocketAddr],
     http: &[SocketAddr],
     backend: &[SocketAddr],
+    page: &[SocketAddr],
     passed: &[(Option<Entrance>, SocketAddr)],
     passer: Passer,
 ) -> Result<Choice, Unknown> {
@@ -84,6 +85,7 @@ pub(super) fn choose(
     wanted.extend(https.iter().map(|address| (Entrance::Https, *address)));
     wanted.extend(http.iter().map(|address| (Entrance::Http, *address)));
     wanted.extend(backend.iter().map(|address| (Entrance::Backend, *address)));
+    wanted.extend(page.iter().map(|address| (Entrance::Page, *address)));
     let mut choice = Choice::default();
     let mut managed = Vec::new();
     for (said, address) in passed {
@@ -149,7 +151,7 @@ mod tests {
     ) {
         let addresses = |texts: &[&str]| texts.iter().map(|text| at(text)).collect::<Vec<_>>();
         let passed: Vec<_> = passed.iter().map(|(said, address)| (*said, at(address))).collect();
-        let choice = choose(&addresses(https), &addresses(http), &[], &passed, passer).unwrap();
+        let choice = choose(&addresses(https), &addresses(http), &[], &[], &passed, passer).unwrap();
         assert_eq!(choice.used_as, used_as);
         let bound: Vec<_> = bound.iter().map(|(entrance, address)| (*entrance, at(address))).collect();
         assert_eq!(choice.bound, bound);
@@ -213,7 +215,7 @@ mod tests {
         check(Passer::Manager, &["192.0.2.1:8443"], &["192.0.2.1:8080"], nameless, used, &[], &[]);
         let nameless = &[(None, "[::]:443"), (None, "[::]:80")][..];
         check(Passer::Manager, &["[::]:443"], &["[::]:80"], nameless, used, &[], &[]);
-        let unknown = choose(&[at("[::]:443")], &[], &[], &[(None, at("[::]:8443"))], Passer::Manager);
+        let unknown = choose(&[at("[::]:443")], &[], &[], &[], &[(None, at("[::]:8443"))], Passer::Manager);
         assert_eq!(unknown, Err(Unknown(at("[::]:8443"))));
     }
 

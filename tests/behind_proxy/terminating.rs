@@ -22,6 +22,7 @@ fn home() -> Home {
         "tenants = \"tenants.d/*.toml\"\n\
          [listen]\nhttps = []\nbackend = [\"127.0.0.1:0\"]\nbackend_from = [\"127.0.0.1\"]\n\
          [store]\ndirectory = \"state\"\n[cross_check]\nenabled = false\n[admin]\nsocket = \"admin.sock\"\n\
+         listen = [\"127.0.0.1:0\"]\n\
          [access_log]\nto = \"access.log\"\nformat = \"json\"\naddresses = \"full\"\n",
     );
     for name in ["meadow", "hill"] {
@@ -125,6 +126,18 @@ fn no_certificate_is_ordered_and_every_command_says_so() {
     assert!(plan.starts_with("no certificates are ordered"), "{plan}");
     let (_, records) = said(&["records", "meadow.example"]);
     assert!(records.contains("_mta-sts.meadow.example") && !records.contains("CAA"), "{records}");
+    let line = daemon.wait_for_log("listening for the admin page");
+    let address = serde_json::from_str::<serde_json::Value>(&line).unwrap()["address"].clone();
+    let page = |path: &str| {
+        let url = format!("http://{}{path}", address.as_str().unwrap());
+        let output = Command::new("curl").args(["--silent", "--noproxy", "*", &url]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for path in ["/", "/domains", "/domains/meadow.example"] {
+        let text = page(path);
+        assert!(text.contains("the proxy"), "{path}: {text}");
+        assert!(!text.contains("no certificate") && !text.contains("there is none"), "{path}: {text}");
+    }
     assert!(!home.path("state/internal-root.pem").exists());
     assert!(!daemon.log().iter().any(|line| line.contains("certificate issued")));
     assert_eq!(daemon.stop(), 0);
