@@ -103,6 +103,45 @@ fn the_units_only_capability_is_to_bind_low_ports() {
     assert_eq!(unit("DynamicUser"), "yes");
 }
 
+#[test]
+fn the_sockets_are_those_that_the_daemon_would_bind_itself() {
+    for (unit, name, port) in [(HTTPS_SOCKET, "https", "443"), (HTTP_SOCKET, "http", "80")] {
+        let says = |line: &str| assert!(unit.lines().any(|l| l == line), "{line}: {unit}");
+        says(&format!("ListenStream={port}"));
+        says("BindIPv6Only=both");
+        says(&format!("FileDescriptorName={name}"));
+        assert_eq!(Entrance::of(name).map(Entrance::word), Some(name));
+        says("Backlog=4096");
+        assert!(!unit.contains("\nAccept="), "one process for all connections");
+    }
+    assert!(HTTP_SOCKET.contains("\nService=mta-stsd.service\n"));
+    assert!(unit("After").contains("mta-stsd.socket mta-stsd-http.socket"));
+}
+
+#[test]
+fn systemd_understands_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = UNIT.replace("/usr/bin/mta-stsd", env!("CARGO_BIN_EXE_mta-stsd"));
+    let units = [
+        ("mta-stsd.service", &*daemon),
+        ("mta-stsd.socket", HTTPS_SOCKET),
+        ("mta-stsd-http.socket", HTTP_SOCKET),
+    ];
+    for (name, text) in units {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let judge = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(units.map(|(name, _)| folder.path().join(name)))
+        .output()
+        .expect("systemd-analyze is installed (Debian package systemd)");
+    let said = String::from_utf8_lossy(&judge.stderr).into_owned();
+    assert!(judge.status.success(), "{said}");
+    // What an older systemd does not know is written so that it may be ignored.
+    let ours = |line: &&str| line.contains("mta-stsd") && !line.contains("notify-reload");
+    assert_eq!(said.lines().filter(ours).collect::<Vec<_>>(), [""; 0]);
+}
+
 // The tool counts in tenths.
 #[test]
 fn the_units_exposure_is_at_most_one_and_a_half() {

@@ -8,7 +8,6 @@
 mod activation;
 mod issuance;
 mod load;
-#[allow(dead_code, reason = "tests/daemon needs more of it")]
 #[path = "../support/pebble.rs"]
 mod pebble;
 #[allow(dead_code, reason = "tests/daemon needs more of it")]
