@@ -28,6 +28,8 @@ const DOORS: &[(&str, &str)] = &[
     ("sqlx", "storage/"),
     ("axum", "admin/"),
     ("askama", "admin/"),
+    ("proxy_header", "listening/"),
+    ("ipnet", "listening/"),
     ("prometheus_client", "metrics.rs"),
 ];
 

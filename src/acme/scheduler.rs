@@ -13,6 +13,7 @@ mod health;
 mod lane;
 mod outcome;
 mod placing;
+mod rest;
 
 pub use commands::SchedulerHandle;
 
@@ -36,6 +37,7 @@ use crate::{
 use commands::Command;
 use jiff::Timestamp;
 use lane::Lane;
+use rest::Rest;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -112,6 +114,7 @@ pub struct Scheduler {
     look_again: Option<Timestamp>,
     /// Rows that the store did not take yet, and which count instead of what it has.
     unsaved: HashMap<PolicyHost, Scheduled>,
+    rest: Rest,
     commands: mpsc::Receiver<Command>,
     handle: SchedulerHandle,
 }
@@ -163,6 +166,7 @@ impl Scheduler {
             cleared_at: None,
             look_again: None,
             unsaved: HashMap::new(),
+            rest: Rest::default(),
             commands,
             handle,
         }
@@ -260,6 +264,9 @@ impl Scheduler {
     async fn look(&mut self) {
         let now = self.workshop.clock.now();
         self.look_again.take_if(|at| *at <= now);
+        if !matches!(self.rest, Rest::Awake) {
+            return self.look_at_rest(now).await;
+        }
         if !self.clock_can_be_right(now) {
             return;
         }

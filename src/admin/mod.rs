@@ -11,6 +11,7 @@ pub mod page;
 mod schedule;
 mod server;
 mod status;
+mod take_over;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub use server::{AdminServer, Sources};
 pub use status::{
     CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
 };
+pub use take_over::{Newcomer, TakeOvers};

@@ -9,6 +9,7 @@ use super::{
     status::{
         CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
     },
+    take_over::{self, TakeOvers},
 };
 use crate::{
     acme::AcmeStatus,
@@ -63,8 +64,12 @@ pub struct Sources {
     pub health: Health,
     /// What `/metrics` shows.
     pub figures: Arc<Registry>,
+    /// Where another daemon takes over.
+    pub take_overs: TakeOvers,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    pub certificates_elsewhere: bool,
     /// Whether policies are compared with MX records.
     pub cross_check_enabled: bool,
 }
@@ -91,20 +96,54 @@ impl AdminServer {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Answers until `stop`, then takes the socket away.
+    /// Binds a socket that takes the place of the one at `path`, whoever answers there: nobody who asks
+    /// meets a moment without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::bind`], another daemon aside.
+    pub fn replace(path: &Path) -> io::Result<Self> {
+        is_socket(path)?;
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let beside = path.with_file_name(name);
+        let bound = Self::bind(&beside)?;
+        fs::rename(&beside, path).map_err(|e| named(path, &e))?;
+        Ok(Self { path: path.to_owned(), ..bound })
+    }
+
+    /// Answers until `stop`, then takes the socket away unless it is another daemon's by then.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
+        let take_overs = sources.take_overs.clone();
         info!(socket = %self.path.display(), "answering status questions");
-        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
+        let router = questions()
+            .merge(commands::routes())
+            .merge(log::routes())
+            .merge(take_over::routes())
+            .with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
         if let Err(error) = served {
             error!(%error, "status socket failed");
         }
+        if take_overs.socket_is_theirs() {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             debug!(%error, "status socket not removed");
         }
     }
+}
+
+/// Whether a socket stands at `path`, or nothing; an error when something else does.
+fn is_socket(path: &Path) -> io::Result<bool> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(false) };
+    if metadata.file_type().is_socket() {
+        return Ok(true);
+    }
+    let problem = format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
 }
 
 /// What may be asked here and of the admin page alike: nothing that changes anything.
@@ -113,11 +152,8 @@ pub(super) fn questions() -> Router<Sources> {
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        let problem =
-            format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+    if !is_socket(path)? {
+        return Ok(());
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         let problem = format!("another daemon answers at {}; stop it, or set admin.socket", path.display());
@@ -204,6 +240,7 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
             .concat(),
         internal_authority: sources.internal_authority,
+        certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
             .into_iter()
@@ -247,9 +284,10 @@ struct Trouble {
 impl Trouble {
     fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
+        let is_ours = !sources.certificates_elsewhere;
         Self {
-            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
-            failing: certificate.last_failure.is_some(),
+            without_certificate: is_ours && certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: is_ours && certificate.last_failure.is_some(),
             worst: worst(checked.findings.iter().map(|known| &known.finding)),
         }
     }

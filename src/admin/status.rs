@@ -20,6 +20,10 @@ pub struct Overview {
     /// Whether certificates come from the internal authority, whose root no sender trusts.
     #[serde(default)]
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because there is no `listen.https`: they are the affair of the
+    /// proxy in front.
+    #[serde(default)]
+    pub certificates_elsewhere: bool,
     /// Whether policies are not compared with MX records, because `cross_check.enabled` is false.
     #[serde(default)]
     pub cross_check_off: bool,

@@ -18,6 +18,9 @@ use crate::{
 /// Why the store could not be read, fit to be shown.
 pub(super) fn kept_identities(server: &Server) -> Result<Vec<(String, CaaIdentity)>, String> {
     let shown = |error: &dyn std::error::Error| chain(error).to_string();
+    if !StoreReader::is_in(&server.store.directory) {
+        return Err("there is no store yet; the first start of the daemon makes it".to_owned());
+    }
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| shown(&e))?;
     let runtime = small_runtime().map_err(|e| shown(&e))?;
     runtime.block_on(async {

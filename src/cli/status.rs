@@ -75,6 +75,11 @@ fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String
                 "certificates are {UNTRUSTED}; set acme.directory before you publish a TXT record"
             ));
         }
+        if overview.certificates_elsewhere {
+            line(
+                "no certificates are ordered: without listen.https they are the affair of the proxy in front",
+            );
+        }
         if overview.cross_check_off {
             line("policies are not compared with MX records: cross_check.enabled is false");
         }
@@ -158,6 +163,7 @@ fn describe_domain(
     line(&format!("{}{unicode} (tenant {}), mode {}{attention}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
+        _ if overview.certificates_elsewhere => line("  certificate  the proxy's: none is ordered here"),
         Some(held) => line(&format!(
             "  certificate  valid until {}, to be renewed from {}{}",
             held.not_after,
@@ -177,7 +183,7 @@ fn describe_domain(
             failure.kind, failure.attempts, failure.retry_at, failure.detail
         ));
     }
-    if let Some(schedule) = &domain.schedule {
+    if let Some(schedule) = domain.schedule.as_ref().filter(|_| !overview.certificates_elsewhere) {
         describe_schedule(schedule, config, line);
     }
     match (domain.checked_at, domain.answered_at) {

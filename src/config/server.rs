@@ -1,15 +1,17 @@
 //! The server's part of the main file: everything but tenants and policies.
 
+mod access_log;
 mod admin;
 mod authorities;
 mod listen;
 mod store;
 
+pub use access_log::{AccessLog, AccessLogAddresses, AccessLogFormat, AccessLogTo};
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Preflight, Publish, Server, alerts,
-    credentials,
+    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish, Server,
+    alerts, credentials,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -100,9 +102,10 @@ impl Default for CrossCheck {
 pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Path) -> Server {
     let reader = Reader { reading, folder };
     let listen = reader.listen(root.table("listen"));
-    let acme = reader.acme(root, listen.http.is_empty());
+    let acme = reader.acme(root, &listen);
     let store = store::read(root.table("store"), &reader);
     Server {
+        access_log: reader.access_log(root.table("access_log")),
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
         cross_check: cross_check(root.table("cross_check")),
@@ -165,7 +168,8 @@ impl Reader<'_, '_> {
         credentials::file(table, self.reading, self.folder, key)
     }
 
-    fn acme(&self, root: &mut Table<'_, '_>, no_plain_http: bool) -> Acme {
+    fn acme(&self, root: &mut Table<'_, '_>, listen: &Listen) -> Acme {
+        let no_plain_http = listen.http.is_empty();
         let mut acme = Acme {
             authorities: vec![AuthoritySettings::internal()],
             tls_alpn_01: true,
@@ -181,7 +185,8 @@ impl Reader<'_, '_> {
         let span = root.span_of("acme");
         let present = root.has("acme");
         let Some(mut table) = root.table("acme") else {
-            if !present {
+            // Where no certificates are ordered nobody has to sign them.
+            if !present && !listen.https.is_empty() {
                 self.missing_directory(span, "acme");
             }
             return acme;

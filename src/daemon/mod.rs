@@ -4,6 +4,7 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod entrances;
 mod log;
 mod metrics;
 pub mod process;
@@ -11,8 +12,10 @@ mod signals;
 mod status_socket;
 mod supervisor;
 mod systemd;
+mod take_over;
 
 pub use signals::{Signal, Signals};
+pub use take_over::TakeOverError;
 
 use crate::{
     acme::{
@@ -20,7 +23,7 @@ use crate::{
         authority::Authority,
     },
     admin::{
-        Desk, Health, Sources,
+        Desk, Health, Newcomer, Sources, TakeOvers,
         page::{PageParts, PageServer},
     },
     alert::{AlertStatus, Alerting},
@@ -30,12 +33,13 @@ use crate::{
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::{BindError, bind_all},
+    listening::{ListenError, PassedSocket},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -45,10 +49,8 @@ use std::{
     time::Duration,
 };
 use supervisor::Supervisor;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-};
+use take_over::{Arrival, Leaving, Successor};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -72,9 +74,12 @@ pub enum StartError {
     /// The master key cannot be used.
     #[error("the master key (store.key_file) cannot be used")]
     Key(#[from] KeyFileError),
-    /// A socket cannot be bound.
+    /// A socket cannot be bound, or one that was passed to us cannot be used.
     #[error("a socket cannot be used")]
-    Bind(#[from] BindError),
+    Listen(#[from] ListenError),
+    /// Another daemon runs and goes on.
+    #[error("could not take over from the running daemon")]
+    TakeOver(#[from] TakeOverError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
     Part {
@@ -96,7 +101,8 @@ impl StartError {
             }
             // What cannot be read may be on a disk that is not there yet.
             Self::Key(error) => !matches!(error, KeyFileError::Failed { .. }),
-            Self::Bind(_) | Self::Part { .. } => false,
+            Self::Listen(ListenError::Unknown(_)) => true,
+            Self::Listen(ListenError::Bind(_)) | Self::TakeOver(_) | Self::Part { .. } => false,
         }
     }
 }
@@ -110,11 +116,22 @@ pub struct StandIns {
     pub lookup: Option<Arc<dyn Lookup>>,
 }
 
+/// How a daemon comes to its sockets and its store; by default by itself.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Listening sockets that were passed to us.
+    pub passed: Vec<PassedSocket>,
+    /// Whether to take the place of a daemon that runs.
+    pub take_over: bool,
+}
+
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// As asked, everything drained or cut at its deadline.
     Stopped,
+    /// Likewise, and another daemon has taken our place.
+    Replaced,
     /// A part ended by itself.
     Failed,
     /// A second signal did not wait for the rest.
@@ -130,8 +147,10 @@ pub struct Daemon {
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
     health: Health,
-    https: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    policies: PolicyServer,
+    take_overs: TakeOvers,
+    leaving: Option<(Leaving, mpsc::Receiver<Newcomer>)>,
+    listening: Addresses,
     page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
@@ -144,10 +163,25 @@ impl Daemon {
     ///
     /// [`StartError`]: the configuration's server part, the store, or a socket.
     pub async fn start(main_file: &Path, stand_ins: StandIns) -> Result<Self, StartError> {
+        Self::start_from(main_file, stand_ins, Beginning::default()).await
+    }
+
+    /// As [`Self::start`], with sockets that were passed to us, or in the place of a daemon that runs. That
+    /// one goes on when this fails.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], also when the running daemon refuses.
+    pub async fn start_from(
+        main_file: &Path,
+        stand_ins: StandIns,
+        beginning: Beginning,
+    ) -> Result<Self, StartError> {
         let clock = Clock::System;
         let snapshot = SharedSnapshot::default();
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
+        let mut arrival = arrive(&server, beginning).await?;
         let storage = Arc::new(open_store(&server).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
         if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
@@ -164,12 +198,16 @@ impl Daemon {
             Some(lookup) => lookups.count("first", lookup),
             None => resolver(&server, &lookups)?,
         };
-        let https = bind_all("listen.https", &server.listen.https)?;
-        let http = bind_all("listen.http", &server.listen.http)?;
-        let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
-        let page = admin_page::bind(&server.admin)?;
+        let mut listeners = arrival.listen(&server)?;
+        let sockets = listeners.shared().map_err(part("a listening socket"))?;
+        let admin = match arrival.has_old() {
+            true => StatusSocket::replace(&server.admin.socket),
+            false => StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?,
+        };
+        let page = admin_page::open(std::mem::take(&mut listeners.page), &server.admin)?;
         let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
-        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
+        let listening = Addresses::of(&listeners);
+        arrival.ready().await?;
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -177,19 +215,14 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        for listener in https {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
-        }
-        for listener in http {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
-        }
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
-        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        // What is held of hosts that need no certificate any more is kept as if they had left.
+        let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
-            snapshot: snapshot.clone(),
+            snapshot: wanted,
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
@@ -200,6 +233,14 @@ impl Daemon {
             settings: order_settings(&server),
         });
         let acme = scheduler.status();
+        let (take_overs, newcomers) = TakeOvers::new();
+        let leaving = Leaving {
+            sockets,
+            scheduler: scheduler.handle(),
+            // A look at DNS and an order have each that much time.
+            longest_rest: server.acme.order_deadline * 2 + STOP_GRACE,
+            storage: Arc::clone(&storage),
+        };
         let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
@@ -208,7 +249,7 @@ impl Daemon {
             Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
-            cross_check_settings(&server.cross_check, &server.acme),
+            cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
         let cross_check = checks.status();
@@ -255,7 +296,9 @@ impl Daemon {
             clock,
             desk,
             health: health.clone(),
-            internal_authority: server.acme.is_internal(),
+            take_overs: take_overs.clone(),
+            internal_authority: server.signs_internally(),
+            certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
@@ -265,12 +308,7 @@ impl Daemon {
         supervisor.start_last("admin", admin.run(sources, last));
         log::start(&mut supervisor, clock);
 
-        for address in &https_at {
-            info!(%address, "listening for https");
-        }
-        for address in &http_at {
-            info!(%address, "listening for http");
-        }
+        listening.log();
         Ok(Self {
             supervisor,
             storage,
@@ -279,8 +317,10 @@ impl Daemon {
             reload,
             drain_timeout: server.limits.drain_timeout,
             health,
-            https: https_at,
-            http: http_at,
+            policies,
+            take_overs,
+            leaving: Some((leaving, newcomers)),
+            listening,
             page: page_at,
             internal_root,
         })
@@ -288,12 +328,17 @@ impl Daemon {
 
     /// HTTPS addresses, with the ports the system chose.
     pub fn https(&self) -> &[SocketAddr] {
-        &self.https
+        &self.listening.https
     }
 
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
-        &self.http
+        &self.listening.http
+    }
+
+    /// Addresses for proxies that end TLS, with the ports the system chose.
+    pub fn backend(&self) -> &[SocketAddr] {
+        &self.listening.backend
     }
 
     /// Addresses of the admin page, with the ports the system chose.
@@ -312,7 +357,7 @@ impl Daemon {
         let root = self.internal_root.as_ref()?;
         let snapshot = self.snapshot.load();
         let host = snapshot.iter().map(|(host, _)| host).min()?;
-        let mut at = *self.https.first()?;
+        let mut at = *self.listening.https.first()?;
         match at {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -327,6 +372,8 @@ impl Daemon {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
         let mut watchdog = systemd::Watchdog::from_environment();
+        let (leaving, newcomers) = self.leaving.take().expect("a daemon runs once");
+        let mut leaving = Box::pin(leaving.successor(newcomers));
         self.health.ready();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
@@ -354,10 +401,18 @@ impl Daemon {
                     error!(part, "stopping because a part ended");
                     break Ended::Failed;
                 }
+                successor = &mut leaving => {
+                    self.make_way(successor).await;
+                    break Ended::Replaced;
+                }
             }
         };
+        // Our other handles on the listening sockets: what connects now is refused, not left to wait.
+        drop(leaving);
         self.health.draining();
-        systemd::stopping();
+        if ended != Ended::Replaced {
+            systemd::stopping();
+        }
         // Draining takes less than half of the time that systemd now waits for the next word.
         watchdog.answer();
         let stopped = async {
@@ -376,11 +431,35 @@ impl Daemon {
         }
     }
 
+    /// Leaves sockets, store and status socket to `successor`; what was accepted is still served.
+    async fn make_way(&self, successor: Successor) {
+        info!(process = successor.process, "another daemon takes over, serving what was accepted");
+        self.take_overs.leave_socket();
+        if let Some(process) = successor.process {
+            systemd::replaced_by(process);
+        }
+        self.supervisor.stop_token().cancel();
+        if tokio::time::timeout(STOP_GRACE, self.policies.stopped_accepting()).await.is_err() {
+            warn!("a listener hangs");
+        }
+        successor.go().await;
+    }
+
     /// Asks for a reload; `None` when enough of them wait already and will see the same files.
     fn request_reload(&self) -> Option<oneshot::Receiver<ReloadReport>> {
         let (request, report) = oneshot::channel();
         self.reload.try_send(request).is_ok().then_some(report)
     }
+}
+
+/// Sees to sockets and store before anything is opened; a running daemon is asked to let go of its own.
+async fn arrive(server: &Server, beginning: Beginning) -> Result<Arrival, StartError> {
+    let mut arrival = Arrival::alone(beginning.passed);
+    if beginning.take_over {
+        arrival.reach_old(&server.admin.socket).await?;
+        arrival.hold(server).await?;
+    }
+    Ok(arrival)
 }
 
 async fn finished(reloading: &mut Option<oneshot::Receiver<ReloadReport>>) {
@@ -398,10 +477,6 @@ fn say_left(left: usize) {
     if left > 0 {
         warn!(connections = left, "connections cut at the drain deadline");
     }
-}
-
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
@@ -452,8 +527,8 @@ fn order_settings(server: &Server) -> Acme {
 }
 
 /// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
-fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
-    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+fn cross_check_settings(wanted: &config::CrossCheck, internal: bool) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !internal, ..wanted.clone() }
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
@@ -485,7 +560,7 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authorities in their order, and where the root of the internal one is.
+/// The configured authorities in their order (none where no certificates are ordered and none is named), and where the root of the internal one is.
 async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
@@ -493,6 +568,9 @@ async fn authorities(
 ) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
     let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
     let mut internal_root = None;
+    if !server.orders_certificates() && server.acme.is_internal() {
+        return Ok((authorities, internal_root));
+    }
     for settings in &server.acme.authorities {
         match &settings.directory {
             Directory::Url(url) => {

@@ -22,12 +22,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::ready,
+    io,
     pin::{Pin, pin},
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -65,6 +67,26 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// Which HTTP is spoken on `stream` without TLS: HTTP/2 begins with words that are no request
+/// (RFC 9113 §3.4). Takes nothing; waits as long as the peer does.
+pub(super) async fn spoken(stream: &TcpStream) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI ";
+    /// Looking does not take, so there is nothing to wait for but time. Who sends four octets in
+    /// pieces has it.
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        let begin = seen.get(..count).unwrap_or_default();
+        if begin == PREFACE {
+            return Ok(Protocol::Http2);
+        } else if begin.is_empty() || !PREFACE.starts_with(begin) {
+            return Ok(Protocol::Http1);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ending {
@@ -76,28 +98,25 @@ pub(super) enum Ending {
     Fault(hyper::Error),
 }
 
-/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. `answered` is told every
-/// status and how long working the answer out took, of those answers, too, that limits give.
+/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. Limits answer what never
+/// gets there, and `limited` is told the status.
 pub(super) async fn serve<IO, A, D>(
     io: &mut IO,
     protocol: Protocol,
     limits: &Limits,
     stop: &CancellationToken,
     answer: A,
-    answered: D,
+    limited: D,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
-    D: Fn(StatusCode, Duration),
+    D: Fn(StatusCode),
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
         activity.note_request(limits.requests_per_connection);
-        let begun = Instant::now();
-        let response = admit(&request, limits, &activity, &answer);
-        answered(response.status(), begun.elapsed());
-        ready(Ok::<_, Infallible>(response))
+        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer, &limited)))
     });
     let ending = match protocol {
         // Boxed: moved through async functions by value they would be in the task several times over.
@@ -112,25 +131,32 @@ where
 }
 
 /// Lets a request through to `answer` unless its framing or size already says no.
-fn admit<A>(
+fn admit<A, D>(
     request: &Request<Incoming>,
     limits: &Limits,
     activity: &Activity,
     answer: &A,
+    limited: &D,
 ) -> Response<Full<Bytes>>
 where
     A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode),
 {
     // hyper hides a Content-Length beside Transfer-Encoding, so a smuggling attempt looks like
     // any chunked request. No sender has a use for one here: all of them are refused.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let mut response = if chunked {
-        text(request, StatusCode::BAD_REQUEST)
-    } else if target > limits.uri_bytes {
-        text(request, StatusCode::URI_TOO_LONG)
+    let refused = if chunked {
+        Some(StatusCode::BAD_REQUEST)
     } else {
-        answer(request)
+        (target > limits.uri_bytes).then_some(StatusCode::URI_TOO_LONG)
+    };
+    let mut response = match refused {
+        Some(status) => {
+            limited(status);
+            text(request, status)
+        }
+        None => answer(request),
     };
     let has_body = chunked || !request.body().is_end_stream();
     let dubious = has_body || response.status() == StatusCode::BAD_REQUEST;
@@ -244,7 +270,7 @@ async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) {
                 octets => read += octets,
             }
         }
-        Ok::<_, std::io::Error>(())
+        Ok::<_, io::Error>(())
     })
     .await;
 }

@@ -24,6 +24,12 @@ pub struct StoreReader {
 }
 
 impl StoreReader {
+    /// Whether there is a database in `directory`, as far as we may see.
+    pub fn is_in(directory: &Path) -> bool {
+        // What cannot be looked at may be there; opening it tells why not.
+        directory.join(DATABASE).try_exists().unwrap_or(true)
+    }
+
     /// Opens the database in `directory`; `key` is the daemon's master key, if it has one.
     ///
     /// # Errors
