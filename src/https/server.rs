@@ -314,7 +314,9 @@ impl PolicyServer {
             debug!(%peer, status = response.status().as_u16(), "plain request answered");
             response
         };
-        let limited = |_| drop(counters.plain_not_found.inc());
+        let limited = |_: StatusCode| {
+            counters.plain_not_found.inc();
+        };
         let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
