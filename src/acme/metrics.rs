@@ -56,7 +56,10 @@ const COUNTED_AT_ONCE: usize = 512;
 
 /// What was last seen of the budgets that all hosts pay from; cheap to clone, all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Purses(Arc<Mutex<BTreeMap<String, (Allowance, Option<Timestamp>)>>>);
+pub(super) struct Purses(Arc<Mutex<BTreeMap<String, Purse>>>);
+
+/// A budget, and when it is full.
+type Purse = (Allowance, Option<Timestamp>);
 
 impl Purses {
     /// The budget `key` is full at `full_at` (`None`: now).
@@ -68,7 +71,7 @@ impl Purses {
     /// Of each budget its key, how many orders are left in it at `now`, and how many it holds.
     fn left(&self, now: Timestamp) -> Vec<(String, u32, u32)> {
         let purses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = |(key, (allowance, full_at)): (&String, &(Allowance, Option<Timestamp>))| {
+        let left = |(key, (allowance, full_at)): (&String, &Purse)| {
             (key.clone(), budget::left(*allowance, *full_at, now), allowance.amount)
         };
         purses.iter().map(left).collect()

@@ -6,7 +6,7 @@
 //! answer under way is finished, the peer is told, and what is left after a grace period is dropped.
 
 use super::respond::text;
-use crate::{config::Limits, policy::Mode};
+use crate::config::Limits;
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode, Version,
@@ -87,9 +87,6 @@ pub(super) async fn spoken(stream: &TcpStream) -> io::Result<Protocol> {
     }
 }
 
-/// A response, and the mode of the policy of the host that gave it.
-pub(super) type Answer = (Response<Full<Bytes>>, Option<Mode>);
-
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ending {
@@ -101,29 +98,25 @@ pub(super) enum Ending {
     Fault(hyper::Error),
 }
 
-/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. It also says under which
-/// mode the host is. `answered` is told every status, that mode and how long working the answer out took, of
-/// those answers, too, that limits give; they have no mode.
+/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. Limits answer what never
+/// gets there, and `limited` is told the status.
 pub(super) async fn serve<IO, A, D>(
     io: &mut IO,
     protocol: Protocol,
     limits: &Limits,
     stop: &CancellationToken,
     answer: A,
-    answered: D,
+    limited: D,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(&Request<Incoming>) -> Answer,
-    D: Fn(StatusCode, Option<Mode>, Duration),
+    A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode),
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
         activity.note_request(limits.requests_per_connection);
-        let begun = Instant::now();
-        let (response, mode) = admit(&request, limits, &activity, &answer);
-        answered(response.status(), mode, begun.elapsed());
-        ready(Ok::<_, Infallible>(response))
+        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer, &limited)))
     });
     let ending = match protocol {
         // Boxed: moved through async functions by value they would be in the task several times over.
@@ -138,20 +131,32 @@ where
 }
 
 /// Lets a request through to `answer` unless its framing or size already says no.
-fn admit<A>(request: &Request<Incoming>, limits: &Limits, activity: &Activity, answer: &A) -> Answer
+fn admit<A, D>(
+    request: &Request<Incoming>,
+    limits: &Limits,
+    activity: &Activity,
+    answer: &A,
+    limited: &D,
+) -> Response<Full<Bytes>>
 where
-    A: Fn(&Request<Incoming>) -> Answer,
+    A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode),
 {
     // hyper hides a Content-Length beside Transfer-Encoding, so a smuggling attempt looks like
     // any chunked request. No sender has a use for one here: all of them are refused.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let (mut response, mode) = if chunked {
-        (text(request, StatusCode::BAD_REQUEST), None)
-    } else if target > limits.uri_bytes {
-        (text(request, StatusCode::URI_TOO_LONG), None)
+    let refused = if chunked {
+        Some(StatusCode::BAD_REQUEST)
     } else {
-        answer(request)
+        (target > limits.uri_bytes).then_some(StatusCode::URI_TOO_LONG)
+    };
+    let mut response = match refused {
+        Some(status) => {
+            limited(status);
+            text(request, status)
+        }
+        None => answer(request),
     };
     let has_body = chunked || !request.body().is_end_stream();
     let dubious = has_body || response.status() == StatusCode::BAD_REQUEST;
@@ -159,7 +164,7 @@ where
         activity.unread.fetch_or(has_body, Relaxed);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    (response, mode)
+    response
 }
 
 /// Drives `connection` to its end, and makes it end.

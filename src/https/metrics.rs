@@ -26,6 +26,8 @@ pub struct Counters {
     pub proxy_header: Counter,
     /// Connections that proxies made for themselves and left again, as health checks do.
     pub proxy_checks: Counter,
+    /// Connections of proxies that have ended TLS.
+    pub backend: Counter,
     /// Handshakes given up before they were signed: too many in a while from one address.
     pub refused_rate: Counter,
     /// Handshakes aborted: no server name.
@@ -80,8 +82,9 @@ impl Default for Counters {
             refused_total: connection("refused_total"),
             refused_address: connection("refused_address"),
             refused_network: connection("refused_network"),
-            proxy_header: connection("no_proxy_header"),
+            proxy_header: connection("proxy_header"),
             proxy_checks: connection("proxy_check"),
+            backend: connection("backend"),
             refused_rate: connection("refused_rate"),
             no_sni: connection("no_sni"),
             unknown_name: connection("unknown_name"),
@@ -110,7 +113,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Policies served: status 200 on HTTPS, whatever their mode.
+    /// Policies served: status 200 over HTTPS or to a proxy, whatever their mode.
     pub fn policies_served(&self) -> u64 {
         self.requests.of(StatusCode::OK).iter().map(Counter::get).sum()
     }
@@ -143,14 +146,14 @@ impl Counters {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "connections",
-            "Connections to HTTPS listeners, and those refused on any, by what became of them; served: the \
-             TLS handshake was finished",
+            "Connections for policies, and those refused at any listener, by what became of them; served: the \
+             TLS handshake was finished; backend: from a proxy that has ended TLS; proxy_check: a proxy's own",
             self.connections.clone(),
         );
         registry.register(
             "requests",
-            "Requests answered over HTTPS, or to a proxy that ended TLS, by status, and by the mode of the host's policy (empty: it was \
-             answered before a host was found, or the host has left)",
+            "Requests answered over HTTPS or to a proxy by status, and by the mode of the host's policy (empty: \
+             there is none)",
             self.requests.family.clone(),
         );
         registry.register("plain_requests", "Requests on plain HTTP by answer", self.plain_requests.clone());

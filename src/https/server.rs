@@ -18,7 +18,9 @@ use crate::{
     policy::Mode,
     snapshot::{SharedSnapshot, Snapshot},
 };
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -27,6 +29,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -197,11 +200,10 @@ impl PolicyServer {
     }
 
     fn count_refused(&self, refusal: Refusal) {
-        let counters = &self.0.counters;
         let counter = match refusal {
-            Refusal::Total => &counters.refused_total,
-            Refusal::Address => &counters.refused_address,
-            Refusal::Network => &counters.refused_network,
+            Refusal::Total => &self.0.counters.refused_total,
+            Refusal::Address => &self.0.counters.refused_address,
+            Refusal::Network => &self.0.counters.refused_network,
         };
         counter.inc();
     }
@@ -214,7 +216,8 @@ impl PolicyServer {
         let mut served = pin!(async {
             let Some(visitor) = self.meet(accepted, &common.stop, deadline).await else { return };
             let Visitor { stream, peer, is_proxy, permit: _permit } = visitor;
-            let visit = Visit { common: &common, peer, is_proxy, accepted_at };
+            let is_first = AtomicBool::new(true);
+            let visit = Visit { common: &common, peer, is_proxy, accepted_at, is_first };
             match common.service {
                 Service::Https => self.serve_https(stream, &visit, deadline).await,
                 Service::Http => self.serve_http(stream, &visit).await,
@@ -283,34 +286,38 @@ impl PolicyServer {
             _ => Protocol::Http1,
         };
         counters.handshake_finished(visit.accepted_at.elapsed());
-        let first = AtomicBool::new(true);
         let answer = |request: &Request<_>| {
-            let snapshot = snapshot.load();
+            let (begun, snapshot) = (Instant::now(), snapshot.load());
             let response = respond(&snapshot, &host, request);
+            visit.count(counters, response.status(), mode_of(&snapshot, Some(&host)), begun.elapsed());
             visit.note(Some(&host), peer.ip(), request, response.status());
-            (response, mode_of(&snapshot, &host))
+            response
         };
-        let answered = |status, mode, took| {
-            counters.answered(status, mode, took);
-            if first.swap(false, Relaxed) {
-                counters.first_answer(visit.accepted_at.elapsed());
-            }
+        let limited = |status| {
+            visit.count(counters, status, mode_of(&snapshot.load(), Some(&host)), Duration::ZERO);
         };
-        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, answered).await;
+        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
     async fn serve_http(&self, mut stream: TcpStream, visit: &Visit<'_>) {
         let Shared { challenges, limits, counters, .. } = &*self.0;
-        let (peer, stop) = (visit.peer, &visit.common.stop);
-        let answered = |status: StatusCode, _, _| {
-            let counter =
-                if status == StatusCode::OK { &counters.http_01 } else { &counters.plain_not_found };
+        let peer = visit.peer;
+        let stop = &visit.common.stop;
+        let answer = |request: &Request<_>| {
+            let response: Response<Full<Bytes>> = plain::respond(challenges, request);
+            let counter = match response.status() {
+                StatusCode::OK => &counters.http_01,
+                _ => &counters.plain_not_found,
+            };
             counter.inc();
-            debug!(%peer, status = status.as_u16(), "plain request answered");
+            debug!(%peer, status = response.status().as_u16(), "plain request answered");
+            response
         };
-        let answer = |request: &Request<_>| (plain::respond(challenges, request), None);
-        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, answered).await;
+        let limited = |_: StatusCode| {
+            counters.plain_not_found.inc();
+        };
+        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
@@ -324,15 +331,17 @@ impl PolicyServer {
         };
         // Silence and errors are HTTP/1's to find again, within its limits.
         let protocol = protocol.ok().and_then(Result::ok).unwrap_or(Protocol::Http1);
+        counters.backend.inc();
         let answer = |request: &Request<_>| {
-            let snapshot = snapshot.load();
+            let (begun, snapshot) = (Instant::now(), snapshot.load());
             let (host, response) = respond_to_proxy(&snapshot, request);
+            visit.count(counters, response.status(), mode_of(&snapshot, host), begun.elapsed());
             let client = forwarded::client(request.headers(), visit.peer.ip(), &front.proxies);
             visit.note(host, client, request, response.status());
-            (response, host.and_then(|host| mode_of(&snapshot, host)))
+            response
         };
-        let answered = |status, mode, took| counters.answered(status, mode, took);
-        let ending = connection::serve(&mut stream, protocol, limits, stop, answer, answered).await;
+        let limited = |status| visit.count(counters, status, None, Duration::ZERO);
+        let ending = connection::serve(&mut stream, protocol, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
@@ -359,8 +368,9 @@ struct Visit<'a> {
     peer: SocketAddr,
     /// Whether that is a proxy.
     is_proxy: bool,
-    /// When it was accepted.
     accepted_at: Instant,
+    /// Whether nothing was answered yet.
+    is_first: AtomicBool,
 }
 
 impl Visit<'_> {
@@ -369,7 +379,15 @@ impl Visit<'_> {
         (!self.is_proxy).then_some(self.peer.ip())
     }
 
-    /// Notes a request that was for a host that is served.
+    /// Counts a request for a policy of this mode; the answer took `took` to work out.
+    fn count(&self, counters: &Counters, status: StatusCode, mode: Option<Mode>, took: Duration) {
+        counters.answered(status, mode, took);
+        if self.is_first.swap(false, Relaxed) {
+            counters.first_answer(self.accepted_at.elapsed());
+        }
+    }
+
+    /// Notes a request when it was for a host that is served.
     fn note<B>(&self, host: Option<&PolicyHost>, client: IpAddr, request: &Request<B>, status: StatusCode) {
         if let (Some(host), Some(access_log)) = (host, &self.common.access_log) {
             access_log.note(host, client, status.as_u16(), request.headers());
@@ -379,9 +397,10 @@ impl Visit<'_> {
     }
 }
 
-/// The mode of the policy that is served for `host`; `None` when it has left.
-fn mode_of(snapshot: &Snapshot, host: &PolicyHost) -> Option<Mode> {
-    snapshot.find(host.as_str()).map(|hosted| hosted.policy.policy().mode())
+/// The mode of the policy of `host`, if it has one.
+fn mode_of(snapshot: &Snapshot, host: Option<&PolicyHost>) -> Option<Mode> {
+    let hosted = host.and_then(|host| snapshot.find(host.as_str()));
+    hosted.map(|hosted| hosted.policy.policy().mode())
 }
 
 /// Waits until `stop`, and then as long as a connection under way may still take.
