@@ -33,4 +33,4 @@ pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX};
 pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

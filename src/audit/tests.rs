@@ -1,6 +1,6 @@
 //! Promises of the judge, on fixed observations.
 
-mod fixed;
+pub(crate) mod fixed;
 mod schema;
 
 use super::*;

@@ -151,7 +151,7 @@ pub(super) fn with_hosts(mut seen: Observations, hosts: Vec<HostSeen>) -> Observ
 }
 
 /// `example.com`, with nothing to object to.
-pub(super) fn good() -> Observations {
+pub(crate) fn good() -> Observations {
     let served = |address, offer| fetch(address, offer, ENFORCE);
     let seen = Observations {
         domain: DomainName::from_ascii("example.com").unwrap(),
@@ -201,7 +201,7 @@ pub(super) fn without() -> Observations {
 }
 
 /// [`good`], seen from a network that lets nobody connect to port 25.
-pub(super) fn blocked() -> Observations {
+pub(crate) fn blocked() -> Observations {
     let mut seen = Observations { port_25_answers: false, ..good() };
     for host in &mut seen.hosts {
         for probe in &mut host.probes {
