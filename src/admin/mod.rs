@@ -5,8 +5,8 @@ pub mod client;
 mod commands;
 mod health;
 mod listing;
-pub mod page;
 mod log;
+pub mod page;
 mod schedule;
 mod server;
 mod status;
@@ -19,5 +19,6 @@ pub use health::Health;
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+    CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, Overview, ReloadSummary,
+    Summary,
 };
