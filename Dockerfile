@@ -4,6 +4,7 @@
 #   docker run --read-only -p 443:443 -p 80:80 -v ./mta-stsd:/etc/mta-stsd:ro -v mta-stsd:/var/lib/mta-stsd mta-stsd
 
 FROM rust:1.95-bookworm AS build
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /source
 COPY . .
 # What --version says; the repository itself is not sent to the builder.

@@ -32,7 +32,7 @@ pub(crate) fn of_repository(folder: &Path) -> Option<String> {
     for moved in ["HEAD", "logs/HEAD"] {
         println!("cargo:rerun-if-changed={}", git(folder, &["rev-parse", "--git-path", moved])?);
     }
-    for part in ["src", "Cargo.toml", "Cargo.lock"] {
+    for part in ["src", "templates", "Cargo.toml", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={part}");
     }
     git(folder, &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])

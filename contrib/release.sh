@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[[ -z $(git status --porcelain) ]] || { echo "release.sh: the tree differs from its commit" >&2; exit 1; }
+[[ -z $(git status --porcelain --untracked-files=no) ]] || { echo "release.sh: the tree differs from its commit" >&2; exit 1; }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 out=target/release-$version
 target=$(rustc --print host-tuple)
@@ -34,8 +34,9 @@ tar --create --xz --file "$out/mta-stsd-$version-$target.tar.xz" \
 git archive --prefix="mta-stsd-$version/" --output="$out/mta-stsd-$version.tar.gz" HEAD
 
 # The bill of materials, as CycloneDX.
-cargo cyclonedx --quiet --format json --describe binaries --target "$target" --override-filename sbom
-mv sbom*.json "$out/mta-stsd-$version.cdx.json"
+cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --target "$target"
+sed "s,$PWD,/source,g" mta-stsd_bin.cdx.json >"$out/mta-stsd-$version.cdx.json"
+rm mta-stsd_bin.cdx.json
 
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 echo "made in $out:"

@@ -4,10 +4,15 @@
 #[allow(dead_code, reason = "its main is cargo's to call")]
 mod build;
 
-use mta_stsd::config::{DEFAULT_FILE, Store};
+use mta_stsd::{
+    config::{DEFAULT_FILE, Store},
+    listening::Entrance,
+};
 use std::{path::Path, process::Command};
 
 const UNIT: &str = include_str!("../systemd/mta-stsd.service");
+const HTTPS_SOCKET: &str = include_str!("../systemd/mta-stsd.socket");
+const HTTP_SOCKET: &str = include_str!("../systemd/mta-stsd-http.socket");
 const IMAGE: &str = include_str!("../Dockerfile");
 const CARGO: &str = include_str!("../Cargo.toml");
 
@@ -124,8 +129,8 @@ fn the_package_is_of_the_version_of_the_tree() {
 #[test]
 fn what_the_build_reads_is_sent_to_the_images_builder() {
     let sent = include_str!("../.dockerignore");
-    for part in ["Cargo.toml", "Cargo.lock", "build.rs", "src"] {
-        assert!(sent.contains(&format!("\n!{part}\n")), "{part}");
+    for part in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "templates"] {
+        assert!(sent.lines().any(|line| line == format!("!{part}")), "{part}");
     }
     assert!(IMAGE.contains("MTA_STSD_COMMIT=\"$COMMIT\" cargo build"));
     assert!(IMAGE.contains(&format!("CMD [\"/usr/bin/{}\", \"health\"]", binary())));

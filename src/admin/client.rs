@@ -85,6 +85,17 @@ pub async fn health(socket: &Path, ready: bool) -> Result<Result<String, String>
     within(TIMEOUT, asked).await
 }
 
+/// A plain stream to the daemon that answers at `socket`, over which to take over from it. The daemon waits
+/// to hear something first.
+///
+/// # Errors
+///
+/// [`AskError::Connect`] when there is none, [`AskError::Refused`] when it takes nobody in now,
+/// [`AskError::NotUnderstood`] when it is of a version that cannot be taken over from.
+pub async fn take_over(socket: &Path) -> Result<UnixStream, AskError> {
+    within(TIMEOUT, super::take_over::reach(socket)).await
+}
+
 /// What the scheduler will do in the next 24 hours.
 ///
 /// # Errors

@@ -118,6 +118,9 @@ pub struct Plan {
     pub parked: usize,
     /// Why no order is placed at all, when that is so.
     pub storage_trouble: Option<String>,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    #[serde(default)]
+    pub certificates_elsewhere: bool,
     /// What is done in each of the 24 hours; first certificates as the budget allows.
     pub hours: Vec<Hour>,
     /// The authorities in their order.

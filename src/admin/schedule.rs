@@ -112,6 +112,7 @@ pub(super) async fn plan(State(sources): State<Sources>) -> Result<Json<Plan>, R
         astray: forecast.astray,
         parked: forecast.parked,
         storage_trouble: sources.acme.overview().storage_trouble,
+        certificates_elsewhere: sources.certificates_elsewhere,
         hours: forecast.hours(open.map_or(0, |authority| authority.orders_left)).to_vec(),
         authorities,
     }))

@@ -2,20 +2,23 @@
 
 use super::{
     commands::{self, Desk},
+    figures,
     health::{self, Health},
     listing::ListedHost,
     log,
     status::{
-        CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, Overview, ReloadSummary,
-        Summary,
+        CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, MailAddressReport,
+        MailHostReport, Overview, ReloadSummary, Summary,
     },
+    take_over::{self, TakeOvers},
 };
 use crate::{
     acme::AcmeStatus,
     alert::{AlertStatus, TargetStatus},
-    audit::{Severity, worst},
+    audit::{Severity, shown, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus},
+    cross_check::{CrossCheckStatus, DomainStatus, MailAddress, MailHost},
+    metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
     publishing::records_to_publish,
@@ -36,6 +39,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -60,8 +64,14 @@ pub struct Sources {
     pub desk: Desk,
     /// Whether connections should be sent here.
     pub health: Health,
+    /// Where another daemon takes over.
+    pub take_overs: TakeOvers,
+    /// What `/metrics` shows.
+    pub figures: Arc<Registry>,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
+    /// Whether no certificates are ordered, because a proxy in front has them.
+    pub certificates_elsewhere: bool,
     /// Whether policies are compared with MX records.
     pub cross_check_enabled: bool,
 }
@@ -88,15 +98,39 @@ impl AdminServer {
         Ok(Self { listener, path: path.to_owned() })
     }
 
-    /// Answers until `stop`, then takes the socket away.
+    /// Binds a socket that takes the place of the one at `path`, whoever answers there: nobody who asks
+    /// meets a moment without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::bind`], another daemon aside.
+    pub fn replace(path: &Path) -> io::Result<Self> {
+        is_socket(path)?;
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let beside = path.with_file_name(name);
+        let bound = Self::bind(&beside)?;
+        fs::rename(&beside, path).map_err(|e| named(path, &e))?;
+        Ok(Self { path: path.to_owned(), ..bound })
+    }
+
+    /// Answers until `stop`, then takes the socket away unless it is another daemon's by then.
     pub async fn run(self, sources: Sources, stop: CancellationToken) {
+        let take_overs = sources.take_overs.clone();
         info!(socket = %self.path.display(), "answering status questions");
-        let router = questions().merge(commands::routes()).merge(log::routes()).with_state(sources);
+        let router = questions()
+            .merge(commands::routes())
+            .merge(log::routes())
+            .merge(take_over::routes())
+            .with_state(sources);
         let served = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await;
         if let Err(error) = served {
             error!(%error, "status socket failed");
+        }
+        if take_overs.socket_is_theirs() {
+            return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
             debug!(%error, "status socket not removed");
@@ -104,17 +138,24 @@ impl AdminServer {
     }
 }
 
+/// Whether a socket stands at `path`, or nothing; an error when something else does.
+fn is_socket(path: &Path) -> io::Result<bool> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(false) };
+    if metadata.file_type().is_socket() {
+        return Ok(true);
+    }
+    let problem = format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+}
+
 /// What may be asked here and of the admin page alike: nothing that changes anything.
 pub(super) fn questions() -> Router<Sources> {
-    Router::new().route("/status.json", get(status)).merge(health::routes())
+    Router::new().route("/status.json", get(status)).merge(health::routes()).merge(figures::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        let problem =
-            format!("{} is not a socket; move it, or set admin.socket to another path", path.display());
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+    if !is_socket(path)? {
+        return Ok(());
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         let problem = format!("another daemon answers at {}; stop it, or set admin.socket", path.display());
@@ -216,8 +257,12 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         summary,
         reload: reload_summary(&sources.reload),
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
-            .concat(),
+            .concat()
+            .into_iter()
+            .chain(sources.cross_check.troubles())
+            .collect(),
         internal_authority: sources.internal_authority,
+        certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
         domains: chosen
             .into_iter()
@@ -261,9 +306,10 @@ struct Trouble {
 impl Trouble {
     fn of(sources: &Sources, host: &PolicyHost, checked: &DomainStatus, now: Timestamp) -> Self {
         let certificate = sources.acme.of(host);
+        let is_ours = !sources.certificates_elsewhere;
         Self {
-            without_certificate: certificate.not_after.is_none_or(|not_after| not_after <= now),
-            failing: certificate.last_failure.is_some(),
+            without_certificate: is_ours && certificate.not_after.is_none_or(|not_after| not_after <= now),
+            failing: is_ours && certificate.last_failure.is_some(),
             worst: worst(checked.findings.iter().map(|known| &known.finding)),
         }
     }
@@ -364,6 +410,8 @@ pub(super) fn report(
             .iter()
             .map(|known| FindingReport {
                 code: known.finding.code.as_str().to_owned(),
+                subject: known.finding.subject.to_string(),
+                evidence: known.finding.evidence.to_string(),
                 severity: known.finding.severity.as_str().to_owned(),
                 remedy: known.finding.remedy_with_record_at(&domain, record_at.as_deref()),
                 since: whole_seconds(known.since),
@@ -372,7 +420,25 @@ pub(super) fn report(
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
+        audited_at: checked.audited_at.map(whole_seconds),
+        mail_hosts: checked.last_audit.iter().flat_map(|audit| &audit.hosts).map(mail_host).collect(),
         domain: domain.to_string(),
+    }
+}
+
+fn mail_host(host: &MailHost) -> MailHostReport {
+    let address = |one: &MailAddress| MailAddressReport {
+        address: one.address.to_string(),
+        transport: one.transport.as_str().to_owned(),
+        good: one.transport.is_good(),
+        looked_at: one.looked_at.map(whole_seconds),
+        certificate_ends: one.certificate_ends.map(whole_seconds),
+    };
+    MailHostReport {
+        host: shown(host.host.as_str(), DomainName::LONGEST),
+        preference: host.preference,
+        allowed: host.allowed,
+        addresses: host.addresses.iter().map(address).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The socket's own promises; what commands do to a real authority is in `tests/daemon/operator.rs`.
 
-use super::{AdminServer, Desk, Filter, Health, Sources, client};
+use super::{AdminServer, Desk, Filter, Health, Newcomer, Sources, TakeOvers, client};
 use crate::{
     acme::{Reading, Scheduler, SchedulerParts, memory::Conduct, memory::MemoryAuthority},
     alert::AlertStatus,
@@ -14,6 +14,11 @@ use crate::{
     storage::{MemoryStorage, Next, ScheduleStorage, Scheduled},
 };
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,8 +26,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A socket over a schedule of `hosts` rows, every hundredth parked.
 struct World {
     socket: PathBuf,
+    take_overs: TakeOvers,
+    newcomers: mpsc::Receiver<Newcomer>,
     _folder: tempfile::TempDir,
     _scheduler: Scheduler,
+    ended: JoinHandle<()>,
     _stop: DropGuard,
 }
 
@@ -49,6 +57,7 @@ impl World {
             clock,
             settings: settings(),
         });
+        let (take_overs, newcomers) = TakeOvers::new();
         let sources = Sources {
             snapshot: SharedSnapshot::default(),
             acme: scheduler.status(),
@@ -63,14 +72,25 @@ impl World {
                 history: storage,
             },
             health: Health::default(),
+            take_overs: take_overs.clone(),
+            figures: Arc::default(),
             internal_authority: false,
+            certificates_elsewhere: false,
             cross_check_enabled: false,
         };
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("admin.sock");
         let stop = CancellationToken::new();
-        tokio::spawn(AdminServer::bind(&socket).unwrap().run(sources, stop.clone()));
-        Self { socket, _folder: folder, _scheduler: scheduler, _stop: stop.drop_guard() }
+        let ended = tokio::spawn(AdminServer::bind(&socket).unwrap().run(sources, stop.clone()));
+        Self {
+            socket,
+            take_overs,
+            newcomers,
+            _folder: folder,
+            _scheduler: scheduler,
+            ended,
+            _stop: stop.drop_guard(),
+        }
     }
 
     async fn listed(&self, filter: Filter, most: usize) -> Vec<String> {
@@ -118,4 +138,31 @@ async fn whoever_has_seen_enough_holds_up_nobody() {
     // 200 at once, for the last fifth is the renewals', and 250 in 3 hours.
     let done: usize = plan.hours.iter().map(|hour| hour.first).sum();
     assert!((2_199..=2_200).contains(&done), "{done}");
+}
+
+#[tokio::test]
+async fn who_takes_over_gets_a_plain_stream_and_a_second_one_has_to_wait() {
+    let mut world = World::new(1).await;
+    let mut newcomer = client::take_over(&world.socket).await.unwrap();
+    let second = client::take_over(&world.socket).await.unwrap_err();
+    assert!(second.to_string().contains("another take-over"), "{second}");
+    let mut ours = world.newcomers.recv().await.unwrap().stream;
+    newcomer.write_all(b"hold").await.unwrap();
+    let mut said = [0; 4];
+    ours.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"hold");
+    drop(newcomer);
+    assert_eq!(ours.read(&mut said).await.unwrap(), 0, "an end is noticed");
+}
+
+#[tokio::test]
+async fn a_socket_that_took_the_place_of_ours_is_left_there() {
+    let World { socket, take_overs, ended, _stop, _folder, .. } = World::new(1).await;
+    let _other = AdminServer::replace(&socket).unwrap();
+    assert!(AdminServer::bind(&socket).is_err(), "it answers at once");
+    take_overs.leave_socket();
+    drop(_stop);
+    ended.await.unwrap();
+    assert!(socket.exists());
+    assert!(!socket.with_file_name("admin.sock.new").exists());
 }

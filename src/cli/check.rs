@@ -31,6 +31,8 @@ struct Verdict<'a> {
     server_refused: bool,
     /// Domains that would be served by a daemon that starts with these files.
     domains: usize,
+    /// Whether no certificates are ordered for them, because a proxy in front ends TLS.
+    certificates_elsewhere: bool,
     /// What holds something back.
     faults: &'a [Fault],
     /// What is unwise.
@@ -47,13 +49,24 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
     }
     let accepted = report.faults.is_empty() && (report.warnings.is_empty() || !args.deny_warnings);
     let domains = if report.server_refused { 0 } else { snapshot.len() };
+    let certificates_elsewhere = reloader.server().is_some_and(|server| !server.orders_certificates());
     if args.json {
         let (server_refused, faults, warnings) = (report.server_refused, &report.faults, &report.warnings);
-        super::print_json(&Verdict { accepted, server_refused, domains, faults, warnings });
+        super::print_json(&Verdict {
+            accepted,
+            server_refused,
+            domains,
+            certificates_elsewhere,
+            faults,
+            warnings,
+        });
     } else {
         eprint!("{}{}", super::rendered(&report.faults), super::rendered(&report.warnings));
         let outcome = match report.server_refused {
             true => "nothing of this would be taken, a running daemon keeps what it has".to_owned(),
+            false if certificates_elsewhere => {
+                format!("{} to serve to a proxy, which has the certificates", counted(domains, "domain"))
+            }
             false => format!("{} to serve", counted(domains, "domain")),
         };
         eprintln!(

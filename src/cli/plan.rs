@@ -35,6 +35,10 @@ pub(super) fn run(args: &PlanArgs) -> u8 {
 }
 
 fn describe(plan: &Plan) -> String {
+    if plan.certificates_elsewhere {
+        return "no certificates are ordered: without listen.https they are the affair of the proxy in front\n"
+            .to_owned();
+    }
     let mut text = format!("{}\n", plan.told);
     if let Some(trouble) = &plan.storage_trouble {
         writes(&mut text, format_args!("no orders while the store cannot be written: {trouble}"));

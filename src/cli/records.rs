@@ -69,7 +69,7 @@ pub(super) fn run(args: &RecordsArgs) -> u8 {
     }
     print!("{}", args.format.render(&records));
     let verify = args.config.command(&format!("records --verify {}", args.domains.join(" ")));
-    match server.acme.is_internal() {
+    match server.signs_internally() {
         true => eprintln!(
             "mta-stsd: do not publish the TXT record while acme.directory is \"internal\": no sender trusts \
              that root"
@@ -128,7 +128,8 @@ pub(super) fn of_hosts(
 
 /// Who may issue for us, as far as the store knows: all authorities, or none. Says why there are none.
 fn authorizations(server: &Server) -> Vec<Authorization> {
-    if server.acme.is_internal() {
+    // Where certificates are the proxy's, a CAA record for our account would forbid them.
+    if !server.orders_certificates() || server.acme.is_internal() {
         return Vec::new();
     }
     known_authorizations(server).unwrap_or_else(|why| {

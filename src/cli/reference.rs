@@ -21,7 +21,10 @@ Commands that ask or tell the running daemon do so through its socket (`admin.so
 /// What every command ends with.
 const CODES: [(u8, &str); 7] = [
     (DONE, "done; `audit`: nothing found at or above `--fail-on`; `records --verify`: all is as expected"),
-    (DIFFERENT, "`audit`: something was found; `records --verify`: something differs"),
+    (
+        DIFFERENT,
+        "`audit`: something was found; `records --verify`: something differs; `health`: not well, or not ready",
+    ),
     (UNKNOWN, "`audit`, `records --verify`: it could not be told"),
     (USAGE, "the command line was not understood"),
     (UNAVAILABLE, "the running daemon could not be asked"),

@@ -78,6 +78,11 @@ fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String
                 "certificates are {UNTRUSTED}; set acme.directory before you publish a TXT record"
             ));
         }
+        if overview.certificates_elsewhere {
+            line(
+                "no certificates are ordered: without listen.https they are the affair of the proxy in front",
+            );
+        }
         if overview.cross_check_off {
             line("policies are not compared with MX records: cross_check.enabled is false");
         }
@@ -160,6 +165,22 @@ fn describe_history(history: &[EventReport], line: &mut impl FnMut(&str)) {
     }
 }
 
+/// The mail hosts as the last audit saw them.
+fn describe_mail_hosts(domain: &DomainReport, line: &mut impl FnMut(&str)) {
+    let Some(at) = domain.audited_at else { return };
+    line(&format!("  audited      {at}"));
+    for host in &domain.mail_hosts {
+        let allowed = if host.allowed { "" } else { ", not in the policy" };
+        let addresses: Vec<String> = host
+            .addresses
+            .iter()
+            .map(|one| format!("{} {}", one.address, one.transport.replace('_', " ")))
+            .collect();
+        let addresses = if addresses.is_empty() { "not looked at".to_owned() } else { addresses.join(", ") };
+        line(&format!("  mail host    {} {}{allowed}: {addresses}", host.preference, host.host));
+    }
+}
+
 fn describe_domain(
     overview: &Overview,
     domain: &DomainReport,
@@ -174,6 +195,7 @@ fn describe_domain(
     line(&format!("{}{unicode} (tenant {}), mode {}{attention}", domain.domain, domain.tenant, domain.mode));
     line(&format!("  policy id    {}", domain.policy_id));
     match &domain.certificate {
+        _ if overview.certificates_elsewhere => line("  certificate  the proxy's: none is ordered here"),
         Some(held) => line(&format!(
             "  certificate  valid until {}, to be renewed from {}{}",
             held.not_after,
@@ -193,7 +215,7 @@ fn describe_domain(
             failure.kind, failure.attempts, failure.retry_at, failure.detail
         ));
     }
-    if let Some(schedule) = &domain.schedule {
+    if let Some(schedule) = domain.schedule.as_ref().filter(|_| !overview.certificates_elsewhere) {
         describe_schedule(schedule, config, line);
     }
     match (domain.checked_at, domain.answered_at) {
@@ -213,6 +235,7 @@ fn describe_domain(
             line(&format!("  MX records   no answer from DNS yet, last asked {checked}"))
         }
     }
+    describe_mail_hosts(domain, line);
     for finding in &domain.findings {
         line(&format!(
             "  {:<12} {} since {}: {}",

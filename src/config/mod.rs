@@ -31,9 +31,10 @@ pub use duration::parse_duration;
 pub use fault::{Fault, Severity};
 pub use files::{Files, Loaded};
 pub use proposed::{FirstAuthority, MainFileText, TenantText};
-pub use server::is_contact;
+pub use server::{AccessLog, AccessLogAddresses, AccessLogFormat, AccessLogTo, is_contact};
 
 use crate::{
+    listening::Networks,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
 };
@@ -64,6 +65,8 @@ pub struct Server {
     pub cross_check: CrossCheck,
     /// What a stranger may use up.
     pub limits: Limits,
+    /// Whether and where requests are written down.
+    pub access_log: AccessLog,
     /// Who is told of findings.
     pub alerts: Vec<Alert>,
     /// The status socket and the admin page.
@@ -72,13 +75,45 @@ pub struct Server {
     pub publish: Publish,
 }
 
-/// `[listen]`: sockets.
+impl Server {
+    /// Whether certificates are ordered. Without an HTTPS address they are the affair of the proxy in
+    /// front, which ends TLS.
+    pub fn orders_certificates(&self) -> bool {
+        !self.listen.https.is_empty()
+    }
+
+    /// Whether the internal authority signs what is served, whose root no sender trusts.
+    pub fn signs_internally(&self) -> bool {
+        self.orders_certificates() && self.acme.is_internal()
+    }
+}
+
+/// `[listen]`: sockets, and the proxies in front of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// HTTPS addresses: policies and TLS-ALPN-01 answers.
+    /// HTTPS addresses: policies and TLS-ALPN-01 answers; may be empty where `backend` is not.
     pub https: Vec<SocketAddr>,
     /// Plain HTTP addresses: HTTP-01 answers and nothing else; may be empty.
     pub http: Vec<SocketAddr>,
+    /// Addresses at which policies are served over plain HTTP to proxies that have ended TLS.
+    pub backend: Vec<SocketAddr>,
+    /// Who may connect to `backend`.
+    pub backend_from: Networks,
+    /// Whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Networks,
+    /// On which listeners.
+    pub proxy_protocol_on: ProxyProtocolOn,
+}
+
+/// `listen.proxy_protocol_on`: the listeners on which proxies send a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocolOn {
+    /// On `listen.https`.
+    pub https: bool,
+    /// On `listen.http`.
+    pub http: bool,
+    /// On `listen.backend`.
+    pub backend: bool,
 }
 
 /// `[store]`: the database.
@@ -243,7 +278,7 @@ pub struct Dns {
     pub trust_ad: bool,
 }
 
-/// `[cross_check]`: policies against MX records.
+/// `[cross_check]`: policies against what the world shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrossCheck {
     /// Whether it runs.
@@ -254,6 +289,22 @@ pub struct CrossCheck {
     pub recheck: Duration,
     /// Whether the STS records of domains are looked at as well.
     pub records: bool,
+    /// Whether domains are audited as well.
+    pub audit: bool,
+    /// Every domain is audited once in this time.
+    pub audit_every: Duration,
+    /// After this time what would alarm in an audit is looked at again.
+    pub audit_recheck: Duration,
+    /// Domains that are audited at once.
+    pub audits_at_once: usize,
+    /// Whether an audit speaks SMTP to mail hosts.
+    pub probe_mx: bool,
+    /// The name that mail hosts are greeted with; `None`: that of `publish.cname`, if there is one.
+    pub ehlo_name: Option<String>,
+    /// PEM file with roots to trust beside Mozilla's.
+    pub root_file: Option<PathBuf>,
+    /// Whether audits dial addresses in private networks, too.
+    pub dial_private: bool,
 }
 
 /// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.

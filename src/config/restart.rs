@@ -1,8 +1,8 @@
 //! Which keys of an edit only a restart can change.
 
 use super::{
-    Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight, Server, Store,
-    duration::duration_shown, fault::shown,
+    AccessLog, Acme, Admin, AuthoritySettings, CrossCheck, Directory, Dns, Listen, Preflight,
+    ProxyProtocolOn, Server, Store, duration::duration_shown, fault::shown,
 };
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,16 @@ impl Server {
 
     /// Every key but those of `[publish]`; a test holds them against the keys that are read.
     fn settings(&self) -> Vec<Setting> {
-        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, publish: _ } = self;
-        let Listen { https, http } = listen;
+        let Self { listen, store, acme, dns, cross_check, alerts, limits: l, admin, access_log, publish: _ } =
+            self;
+        let Listen { https, http, backend, backend_from, proxy_protocol_from, proxy_protocol_on } = listen;
+        let ProxyProtocolOn { https: on_https, http: on_http, backend: on_backend } = proxy_protocol_on;
+        let AccessLog { to, format, addresses } = access_log;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
-        let CrossCheck { enabled, period, recheck, records } = cross_check;
+        let CrossCheck { enabled, period, recheck, records, audit, audit_every, .. } = cross_check;
+        let CrossCheck { audit_recheck, audits_at_once, probe_mx, ehlo_name, .. } = cross_check;
+        let CrossCheck { root_file: trusted, dial_private, .. } = cross_check;
         let Admin { socket, listen: page, names, token_file, certificate } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
@@ -47,6 +52,16 @@ impl Server {
         let mut settings = vec![
             setting("listen.https", format!("{https:?}")),
             setting("listen.http", format!("{http:?}")),
+            setting("listen.backend", format!("{backend:?}")),
+            setting("listen.backend_from", format!("{backend_from:?}")),
+            setting("listen.proxy_protocol_from", format!("{proxy_protocol_from:?}")),
+            setting(
+                "listen.proxy_protocol_on",
+                format!("https {on_https}, http {on_http}, backend {on_backend}"),
+            ),
+            setting("access_log.to", shown(&format!("{to:?}"))),
+            setting("access_log.format", format!("{format:?}")),
+            setting("access_log.addresses", format!("{addresses:?}")),
             setting("store.directory", path(store_directory)),
             secret("store.key_file", format!("{key_file:?}")),
             setting("dns.servers", format!("{servers:?}")),
@@ -59,6 +74,14 @@ impl Server {
             setting("cross_check.period", duration_shown(*period)),
             setting("cross_check.records", records.to_string()),
             setting("cross_check.recheck", duration_shown(*recheck)),
+            setting("cross_check.audit", audit.to_string()),
+            setting("cross_check.audit_every", duration_shown(*audit_every)),
+            setting("cross_check.audit_recheck", duration_shown(*audit_recheck)),
+            setting("cross_check.audits_at_once", audits_at_once.to_string()),
+            setting("cross_check.probe_mx", probe_mx.to_string()),
+            setting("cross_check.ehlo_name", ehlo_name.clone().unwrap_or("none".into())),
+            setting("cross_check.root_file", trusted.as_deref().map_or("none".into(), path)),
+            setting("cross_check.dial_private", dial_private.to_string()),
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),

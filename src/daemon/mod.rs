@@ -4,14 +4,19 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod audits;
+mod entrances;
 mod log;
+mod metrics;
 pub mod process;
 mod signals;
 mod status_socket;
 mod supervisor;
 mod systemd;
+mod take_over;
 
 pub use signals::{Signal, Signals};
+pub use take_over::TakeOverError;
 
 use crate::{
     acme::{
@@ -19,7 +24,7 @@ use crate::{
         authority::Authority,
     },
     admin::{
-        Desk, Health, Sources,
+        Desk, Health, Newcomer, Sources, TakeOvers,
         page::{PageParts, PageServer},
     },
     alert::{AlertStatus, Alerting},
@@ -29,12 +34,13 @@ use crate::{
     cross_check::CrossCheck,
     dns::{self, HickoryLookup, Lookup, TwoResolvers, caa::Method},
     https::PolicyServer,
-    listening::{BindError, bind_all},
+    listening::{ListenError, PassedSocket},
     logging::chain,
     reload::{Refused, ReloadReport, ReloadRequest, Reloader, last_served},
     snapshot::SharedSnapshot,
     storage::{HistoryStorage, KeyFileError, MasterKey, SqliteStorage, Storage, StorageError},
 };
+use entrances::Addresses;
 use status_socket::StatusSocket;
 use std::{
     fs, io,
@@ -44,10 +50,8 @@ use std::{
     time::Duration,
 };
 use supervisor::Supervisor;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-};
+use take_over::{Arrival, Leaving, Successor};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -71,9 +75,12 @@ pub enum StartError {
     /// The master key cannot be used.
     #[error("the master key (store.key_file) cannot be used")]
     Key(#[from] KeyFileError),
-    /// A socket cannot be bound.
+    /// A socket cannot be bound, or one that was passed to us cannot be used.
     #[error("a socket cannot be used")]
-    Bind(#[from] BindError),
+    Listen(#[from] ListenError),
+    /// Another daemon runs and goes on.
+    #[error("could not take over from the running daemon")]
+    TakeOver(#[from] TakeOverError),
     /// Something named cannot be set up.
     #[error("{what} cannot be set up")]
     Part {
@@ -93,7 +100,8 @@ impl StartError {
             Self::Store(_, error) => error.needs_a_person(),
             // What cannot be read may be on a disk that is not there yet.
             Self::Key(error) => !matches!(error, KeyFileError::Failed { .. }),
-            Self::Bind(_) | Self::Part { .. } => false,
+            Self::Listen(ListenError::Unknown(_)) => true,
+            Self::Listen(ListenError::Bind(_)) | Self::TakeOver(_) | Self::Part { .. } => false,
         }
     }
 }
@@ -107,11 +115,22 @@ pub struct StandIns {
     pub lookup: Option<Arc<dyn Lookup>>,
 }
 
+/// How a daemon comes to its sockets and its store; by default by itself.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Listening sockets that were passed to us.
+    pub passed: Vec<PassedSocket>,
+    /// Whether to take the place of a daemon that runs.
+    pub take_over: bool,
+}
+
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// As asked, everything drained or cut at its deadline.
     Stopped,
+    /// Likewise, and another daemon has taken our place.
+    Replaced,
     /// A part ended by itself.
     Failed,
     /// A second signal did not wait for the rest.
@@ -127,8 +146,10 @@ pub struct Daemon {
     reload: mpsc::Sender<ReloadRequest>,
     drain_timeout: Duration,
     health: Health,
-    https: Vec<SocketAddr>,
-    http: Vec<SocketAddr>,
+    policies: PolicyServer,
+    take_overs: TakeOvers,
+    leaving: Option<(Leaving, mpsc::Receiver<Newcomer>)>,
+    listening: Addresses,
     page: Vec<SocketAddr>,
     internal_root: Option<PathBuf>,
 }
@@ -141,10 +162,25 @@ impl Daemon {
     ///
     /// [`StartError`]: the configuration's server part, the store, or a socket.
     pub async fn start(main_file: &Path, stand_ins: StandIns) -> Result<Self, StartError> {
+        Self::start_from(main_file, stand_ins, Beginning::default()).await
+    }
+
+    /// As [`Self::start`], with sockets that were passed to us, or in the place of a daemon that runs. That
+    /// one goes on when this fails.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], also when the running daemon refuses.
+    pub async fn start_from(
+        main_file: &Path,
+        stand_ins: StandIns,
+        beginning: Beginning,
+    ) -> Result<Self, StartError> {
         let clock = Clock::System;
         let snapshot = SharedSnapshot::default();
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
+        let mut arrival = arrive(&server, beginning).await?;
         let storage = Arc::new(open_store(&server).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
         if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
@@ -156,16 +192,21 @@ impl Daemon {
             Some(authority) => (vec![authority], None),
             None => authorities(&server, &port, clock).await?,
         };
+        let lookups = dns::Lookups::default();
         let lookup = match stand_ins.lookup {
-            Some(lookup) => lookup,
-            None => resolver(&server)?,
+            Some(lookup) => lookups.count("first", lookup),
+            None => resolver(&server, &lookups)?,
         };
-        let https = bind_all("listen.https", &server.listen.https)?;
-        let http = bind_all("listen.http", &server.listen.http)?;
-        let admin = StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?;
-        let page = admin_page::bind(&server.admin)?;
+        let mut listeners = arrival.listen(&server)?;
+        let sockets = listeners.shared().map_err(part("a listening socket"))?;
+        let admin = match arrival.has_old() {
+            true => StatusSocket::replace(&server.admin.socket),
+            false => StatusSocket::bind(&server.admin.socket).map_err(part("the status socket"))?,
+        };
+        let page = admin_page::open(std::mem::take(&mut listeners.page), &server.admin)?;
         let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
-        let (https_at, http_at) = (local_addresses(&https), local_addresses(&http));
+        let listening = Addresses::of(&listeners);
+        arrival.ready().await?;
 
         let mut supervisor = Supervisor::default();
         let stop = supervisor.stop_token();
@@ -173,19 +214,15 @@ impl Daemon {
         let mut limits = server.limits.clone();
         limits.connections = process::connections_that_fit(limits.connections);
         let policies = PolicyServer::new(snapshot.clone(), certificates.clone(), challenges.clone(), limits);
-        for listener in https {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("https", async move { say_left(policies.run_https(listener, stop).await.left) });
-        }
-        for listener in http {
-            let (policies, stop) = (policies.clone(), stop.clone());
-            supervisor.start("http", async move { say_left(policies.run_http(listener, stop).await.left) });
-        }
+        entrances::open(listeners, &policies, &server, &mut supervisor);
 
-        let readiness = preflight(&server, &lookup, &snapshot, https_at.clone());
+        let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        let (held, asked) = (certificates.clone(), authorities.clone());
+        // What is held of hosts that need no certificate any more is kept as if they had left.
+        let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
-            snapshot: snapshot.clone(),
+            snapshot: wanted,
             certificates,
             challenges: challenges.clone(),
             storage: Arc::clone(&storage) as _,
@@ -196,6 +233,14 @@ impl Daemon {
             settings: order_settings(&server),
         });
         let acme = scheduler.status();
+        let (take_overs, newcomers) = TakeOvers::new();
+        let leaving = Leaving {
+            sockets,
+            scheduler: scheduler.handle(),
+            // A look at DNS and an order have each that much time.
+            longest_rest: server.acme.order_deadline * 2 + STOP_GRACE,
+            storage: Arc::clone(&storage),
+        };
         let history = Arc::clone(&storage) as _;
         let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys, history };
         supervisor.start("acme", scheduler.run(stop.clone()));
@@ -205,9 +250,18 @@ impl Daemon {
             Arc::clone(&lookup),
             Arc::clone(&port),
             clock,
-            cross_check_settings(&server.cross_check, &server.acme),
+            cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
+        let around = audits::Around {
+            server: &server,
+            lookup: &lookup,
+            snapshot: &snapshot,
+            bound: &listening.https,
+            certificates: held,
+            authorities: asked,
+        };
+        let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
         let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
@@ -224,12 +278,26 @@ impl Daemon {
             supervisor.start("cross_check", checks.run(stop.clone()));
         }
 
-        let reload_status = reloader.status();
+        let (reload_status, reloads) = (reloader.status(), reloader.reloads());
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let health = Health::default();
+        let figures = metrics::Figures {
+            snapshot: &snapshot,
+            policies: &policies,
+            acme: &acme,
+            cross_check: &cross_check,
+            alerts: &alerts,
+            reload: &reload_status,
+            reloads: &reloads,
+            lookups: &lookups,
+            health: &health,
+            clock,
+        };
+        let figures = Arc::new(figures.registry());
         let sources = Sources {
+            figures,
             snapshot: snapshot.clone(),
             acme,
             cross_check,
@@ -238,7 +306,9 @@ impl Daemon {
             clock,
             desk,
             health: health.clone(),
-            internal_authority: server.acme.is_internal(),
+            take_overs: take_overs.clone(),
+            internal_authority: server.signs_internally(),
+            certificates_elsewhere: !server.orders_certificates(),
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
@@ -248,12 +318,7 @@ impl Daemon {
         supervisor.start_last("admin", admin.run(sources, last));
         log::start(&mut supervisor, clock);
 
-        for address in &https_at {
-            info!(%address, "listening for https");
-        }
-        for address in &http_at {
-            info!(%address, "listening for http");
-        }
+        listening.log();
         Ok(Self {
             supervisor,
             storage,
@@ -262,8 +327,10 @@ impl Daemon {
             reload,
             drain_timeout: server.limits.drain_timeout,
             health,
-            https: https_at,
-            http: http_at,
+            policies,
+            take_overs,
+            leaving: Some((leaving, newcomers)),
+            listening,
             page: page_at,
             internal_root,
         })
@@ -271,12 +338,17 @@ impl Daemon {
 
     /// HTTPS addresses, with the ports the system chose.
     pub fn https(&self) -> &[SocketAddr] {
-        &self.https
+        &self.listening.https
     }
 
     /// Plain HTTP addresses, with the ports the system chose.
     pub fn http(&self) -> &[SocketAddr] {
-        &self.http
+        &self.listening.http
+    }
+
+    /// Addresses for proxies that end TLS, with the ports the system chose.
+    pub fn backend(&self) -> &[SocketAddr] {
+        &self.listening.backend
     }
 
     /// Addresses of the admin page, with the ports the system chose.
@@ -295,7 +367,7 @@ impl Daemon {
         let root = self.internal_root.as_ref()?;
         let snapshot = self.snapshot.load();
         let host = snapshot.iter().map(|(host, _)| host).min()?;
-        let mut at = *self.https.first()?;
+        let mut at = *self.listening.https.first()?;
         match at {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
             SocketAddr::V6(v6) if v6.ip().is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -310,6 +382,8 @@ impl Daemon {
         let mut generation = self.snapshot.subscribe();
         let mut reloading: Option<oneshot::Receiver<ReloadReport>> = None;
         let mut watchdog = systemd::Watchdog::from_environment();
+        let (leaving, newcomers) = self.leaving.take().expect("a daemon runs once");
+        let mut leaving = Box::pin(leaving.successor(newcomers));
         self.health.ready();
         systemd::ready(&self.snapshot.load());
         info!(domains = self.snapshot.load().len(), "ready");
@@ -337,10 +411,18 @@ impl Daemon {
                     error!(part, "stopping because a part ended");
                     break Ended::Failed;
                 }
+                successor = &mut leaving => {
+                    self.make_way(successor).await;
+                    break Ended::Replaced;
+                }
             }
         };
+        // Our other handles on the listening sockets: what connects now is refused, not left to wait.
+        drop(leaving);
         self.health.draining();
-        systemd::stopping();
+        if ended != Ended::Replaced {
+            systemd::stopping();
+        }
         // Draining takes less than half of the time that systemd now waits for the next word.
         watchdog.answer();
         let stopped = async {
@@ -359,11 +441,35 @@ impl Daemon {
         }
     }
 
+    /// Leaves sockets, store and status socket to `successor`; what was accepted is still served.
+    async fn make_way(&self, successor: Successor) {
+        info!(process = successor.process, "another daemon takes over, serving what was accepted");
+        self.take_overs.leave_socket();
+        if let Some(process) = successor.process {
+            systemd::replaced_by(process);
+        }
+        self.supervisor.stop_token().cancel();
+        if tokio::time::timeout(STOP_GRACE, self.policies.stopped_accepting()).await.is_err() {
+            warn!("a listener hangs");
+        }
+        successor.go().await;
+    }
+
     /// Asks for a reload; `None` when enough of them wait already and will see the same files.
     fn request_reload(&self) -> Option<oneshot::Receiver<ReloadReport>> {
         let (request, report) = oneshot::channel();
         self.reload.try_send(request).is_ok().then_some(report)
     }
+}
+
+/// Sees to sockets and store before anything is opened; a running daemon is asked to let go of its own.
+async fn arrive(server: &Server, beginning: Beginning) -> Result<Arrival, StartError> {
+    let mut arrival = Arrival::alone(beginning.passed);
+    if beginning.take_over {
+        arrival.reach_old(&server.admin.socket).await?;
+        arrival.hold(server).await?;
+    }
+    Ok(arrival)
 }
 
 async fn finished(reloading: &mut Option<oneshot::Receiver<ReloadReport>>) {
@@ -383,10 +489,6 @@ fn say_left(left: usize) {
     }
 }
 
-fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
 async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
     if let Some(file) = &server.store.key_file {
@@ -400,7 +502,7 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
 /// serving does not depend on DNS, so neither does the start.
 ///
 /// With `dns.second_servers`, those are asked, too.
-fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
+fn resolver(server: &Server, lookups: &dns::Lookups) -> Result<Arc<dyn Lookup>, StartError> {
     let dns = &server.dns;
     let mut settings = dns::Settings {
         servers: dns.servers.clone(),
@@ -416,12 +518,13 @@ fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
     })?;
+    let first = lookups.count("first", Arc::new(first));
     if dns.second_servers.is_empty() {
-        return Ok(Arc::new(first));
+        return Ok(first);
     }
     settings.servers.clone_from(&dns.second_servers);
     let second = HickoryLookup::new(&settings).map_err(part("the second resolver"))?;
-    Ok(Arc::new(TwoResolvers::new(Arc::new(first), Arc::new(second))))
+    Ok(Arc::new(TwoResolvers::new(first, lookups.count("second", Arc::new(second)))))
 }
 
 /// How orders are placed; the budgets stand for the limits of others, and the internal authority has none.
@@ -434,8 +537,8 @@ fn order_settings(server: &Server) -> Acme {
 }
 
 /// What is compared with DNS: not STS records under the internal authority, where none is safe to publish.
-fn cross_check_settings(wanted: &config::CrossCheck, acme: &Acme) -> config::CrossCheck {
-    config::CrossCheck { records: wanted.records && !acme.is_internal(), ..wanted.clone() }
+fn cross_check_settings(wanted: &config::CrossCheck, internal: bool) -> config::CrossCheck {
+    config::CrossCheck { records: wanted.records && !internal, ..wanted.clone() }
 }
 
 /// The look at DNS before orders; none for the internal authority, which asks nobody.
@@ -449,10 +552,24 @@ fn preflight(
     if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
         return None;
     }
+    let (preflight, _) = preflight_of(server, lookup, snapshot, bound);
+    preflight.say_what_is_unknown();
+    Some(Arc::new(preflight))
+}
+
+/// A preflight, and how we show authorities that a host is ours.
+fn preflight_of(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> (DnsPreflight, Vec<Method>) {
+    let acme = &server.acme;
     let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
-    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
-    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
-    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
+    let methods: Vec<Method> =
+        offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot, settings) = (Arc::clone(lookup), snapshot.clone(), acme.preflight.clone());
+    (DnsPreflight::new(lookup, snapshot, settings, bound, methods.clone()), methods)
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.
@@ -467,7 +584,7 @@ async fn resume(reloader: &mut Reloader, report: ReloadReport, storage: &Arc<dyn
     }
 }
 
-/// The configured authorities in their order, and where the root of the internal one is.
+/// The configured authorities in their order (none where no certificates are ordered and none is named), and where the root of the internal one is.
 async fn authorities(
     server: &Server,
     storage: &Arc<dyn Storage>,
@@ -475,6 +592,9 @@ async fn authorities(
 ) -> Result<(Vec<Arc<dyn Authority>>, Option<PathBuf>), StartError> {
     let mut authorities: Vec<Arc<dyn Authority>> = Vec::new();
     let mut internal_root = None;
+    if !server.orders_certificates() && server.acme.is_internal() {
+        return Ok((authorities, internal_root));
+    }
     for settings in &server.acme.authorities {
         match &settings.directory {
             Directory::Url(url) => {

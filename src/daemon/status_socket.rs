@@ -23,6 +23,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct StatusSocket {
     path: PathBuf,
     bound: Option<AdminServer>,
+    /// Whether another daemon's socket stands there, which ours takes the place of.
+    replaces: bool,
 }
 
 impl StatusSocket {
@@ -39,11 +41,24 @@ impl StatusSocket {
             }
             bound => Some(bound?),
         };
-        Ok(Self { path: path.to_owned(), bound })
+        Ok(Self { path: path.to_owned(), bound, replaces: false })
+    }
+
+    /// A socket that takes the place of another daemon's when it is run.
+    pub(super) fn replace(path: &Path) -> Self {
+        Self { path: path.to_owned(), bound: None, replaces: true }
     }
 
     /// Answers until `stop`, from when the socket could be made.
     pub(super) async fn run(mut self, sources: Sources, stop: CancellationToken) {
+        if self.replaces {
+            let replaced = AdminServer::replace(&self.path);
+            self.bound = replaced
+                .inspect_err(
+                    |error| error!(error = %chain(error), "status socket not replaced, will be tried again"),
+                )
+                .ok();
+        }
         let server = loop {
             if let Some(server) = self.bound.take().or_else(|| AdminServer::bind(&self.path).ok()) {
                 break server;

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, reloading, stopping, and one line of status (sd_notify(3)).
+//! What systemd is told: ready, reloading, stopping, another process, and one line of status (sd_notify(3)).
 //!
 //! Without a notify socket every call does nothing, so the same binary runs anywhere.
 
@@ -33,6 +33,11 @@ pub fn reloading() {
 /// The daemon drains and will end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// Another process is the service from now on.
+pub fn replaced_by(process: u32) {
+    tell(&[NotifyState::MainPid(process)]);
 }
 
 /// No service needs to be heard of more often.

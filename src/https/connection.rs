@@ -6,7 +6,7 @@
 //! answer under way is finished, the peer is told, and what is left after a grace period is dropped.
 
 use super::respond::text;
-use crate::config::Limits;
+use crate::{config::Limits, policy::Mode};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode, Version,
@@ -22,12 +22,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::ready,
+    io,
     pin::{Pin, pin},
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -65,6 +67,29 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// Which HTTP is spoken on `stream` without TLS: HTTP/2 begins with words that are no request
+/// (RFC 9113 §3.4). Takes nothing; waits as long as the peer does.
+pub(super) async fn spoken(stream: &TcpStream) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI ";
+    /// Looking does not take, so there is nothing to wait for but time. Who sends four octets in
+    /// pieces has it.
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        let begin = seen.get(..count).unwrap_or_default();
+        if begin == PREFACE {
+            return Ok(Protocol::Http2);
+        } else if begin.is_empty() || !PREFACE.starts_with(begin) {
+            return Ok(Protocol::Http1);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// A response, and the mode of the policy of the host that gave it.
+pub(super) type Answer = (Response<Full<Bytes>>, Option<Mode>);
+
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ending {
@@ -76,22 +101,29 @@ pub(super) enum Ending {
     Fault(hyper::Error),
 }
 
-/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail.
-pub(super) async fn serve<IO, A>(
+/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. It also says under which
+/// mode the host is. `answered` is told every status, that mode and how long working the answer out took, of
+/// those answers, too, that limits give; they have no mode.
+pub(super) async fn serve<IO, A, D>(
     io: &mut IO,
     protocol: Protocol,
     limits: &Limits,
     stop: &CancellationToken,
     answer: A,
+    answered: D,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    A: Fn(&Request<Incoming>) -> Answer,
+    D: Fn(StatusCode, Option<Mode>, Duration),
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
         activity.note_request(limits.requests_per_connection);
-        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer)))
+        let begun = Instant::now();
+        let (response, mode) = admit(&request, limits, &activity, &answer);
+        answered(response.status(), mode, begun.elapsed());
+        ready(Ok::<_, Infallible>(response))
     });
     let ending = match protocol {
         // Boxed: moved through async functions by value they would be in the task several times over.
@@ -106,23 +138,18 @@ where
 }
 
 /// Lets a request through to `answer` unless its framing or size already says no.
-fn admit<A>(
-    request: &Request<Incoming>,
-    limits: &Limits,
-    activity: &Activity,
-    answer: &A,
-) -> Response<Full<Bytes>>
+fn admit<A>(request: &Request<Incoming>, limits: &Limits, activity: &Activity, answer: &A) -> Answer
 where
-    A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    A: Fn(&Request<Incoming>) -> Answer,
 {
     // hyper hides a Content-Length beside Transfer-Encoding, so a smuggling attempt looks like
     // any chunked request. No sender has a use for one here: all of them are refused.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let mut response = if chunked {
-        text(request, StatusCode::BAD_REQUEST)
+    let (mut response, mode) = if chunked {
+        (text(request, StatusCode::BAD_REQUEST), None)
     } else if target > limits.uri_bytes {
-        text(request, StatusCode::URI_TOO_LONG)
+        (text(request, StatusCode::URI_TOO_LONG), None)
     } else {
         answer(request)
     };
@@ -132,7 +159,7 @@ where
         activity.unread.fetch_or(has_body, Relaxed);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    (response, mode)
 }
 
 /// Drives `connection` to its end, and makes it end.
@@ -238,7 +265,7 @@ async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) {
                 octets => read += octets,
             }
         }
-        Ok::<_, std::io::Error>(())
+        Ok::<_, io::Error>(())
     })
     .await;
 }

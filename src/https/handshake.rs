@@ -1,6 +1,6 @@
 //! From the first octet to a finished TLS handshake, or to an abort (RFC 8461 §7.1).
 //!
-//! One deadline covers both halves: waiting for the ClientHello and finishing the handshake. There
+//! One deadline covers it all: a PROXY header, waiting for the ClientHello and finishing the handshake. There
 //! is no fallback certificate: a name we do not serve gets an alert, and costs neither a look into
 //! the store nor memory, because the snapshot is asked first.
 //!
@@ -8,7 +8,7 @@
 //! authority that validates, which must not be limited, from a flood. What costs is saved all
 //! the same: the reading of the store, the key exchange and the signature come after.
 
-use super::{counters::Counters, rate::Rate, tls, unfinished::Unfinished};
+use super::{metrics::Counters, rate::Rate, tls, unfinished::Unfinished};
 use crate::{
     certificate::{CertificateTable, ChallengeTable, SourceError},
     config::Limits,
@@ -22,10 +22,10 @@ use rustls::{
     server::{Acceptor, ClientHello},
     sign::CertifiedKey,
 };
-use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::IpAddr, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::{StartHandshake, server::TlsStream};
 
@@ -150,18 +150,20 @@ impl Ending {
 
     /// Counts it.
     pub(super) fn count(&self, counters: &Counters) {
-        match self {
-            Self::Challenge => counters.tls_alpn_01.add(),
-            Self::NoSni => counters.no_sni.add(),
-            Self::UnknownName => counters.unknown_name.add(),
-            Self::NoCertificate => counters.no_certificate.add(),
-            Self::NoChallenge => counters.no_challenge.add(),
-            Self::Store(_) => counters.store_error.add(),
-            Self::OldTls | Self::Tls(_) => counters.tls_error.add(),
-            Self::Rate => counters.refused_rate.add(),
-            Self::Late => counters.handshake_timeout.add(),
-            Self::Shed => counters.handshake_shed.add(),
-        }
+        let counter = match self {
+            Self::Challenge => &counters.tls_alpn_01,
+            Self::NoSni => &counters.no_sni,
+            Self::UnknownName => &counters.unknown_name,
+            Self::NoCertificate => &counters.no_certificate,
+            Self::NoChallenge => &counters.no_challenge,
+            Self::Store(_) => &counters.store_error,
+            Self::OldTls => &counters.old_tls,
+            Self::Tls(_) => &counters.tls_error,
+            Self::Rate => &counters.refused_rate,
+            Self::Late => &counters.handshake_timeout,
+            Self::Shed => &counters.handshake_shed,
+        };
+        counter.inc();
     }
 }
 
@@ -173,13 +175,12 @@ pub(super) struct Handshakes {
     challenges: ChallengeTable,
     policy: ServerConfig,
     challenge: ServerConfig,
-    timeout: Duration,
     rate: Rate,
     unfinished: Unfinished,
 }
 
 impl Handshakes {
-    /// Handshakes within `limits`: how long one may take, how many at once, how many from one address.
+    /// Handshakes within `limits`: how many at once, how many from one address.
     pub(super) fn new(
         snapshot: SharedSnapshot,
         certificates: CertificateTable,
@@ -192,30 +193,35 @@ impl Handshakes {
             challenges,
             policy: tls::config(&[b"h2", b"http/1.1"]),
             challenge: tls::config(&[ACME_TLS_1]),
-            timeout: limits.handshake_timeout,
             rate: Rate::new(limits.handshakes_per_address, limits.handshake_burst_per_address),
             unfinished: Unfinished::new(limits.handshakes),
         }
     }
 
-    /// Carries the handshake of `peer` on `io` out; hands back the stream and the host it was made for.
+    /// Carries the handshake on `io` out, which `limited` asks for: `None` for a proxy that speaks for
+    /// itself or for many, and is held to no rate. Hands back the stream and the host it was made for.
     ///
     /// # Errors
     ///
     /// [`Ending`] when no request will follow; by then the client has been told whatever there is to tell.
-    pub(super) async fn finish<IO>(&self, io: IO, peer: IpAddr) -> Result<(TlsStream<IO>, PolicyHost), Ending>
+    pub(super) async fn finish<IO>(
+        &self,
+        io: IO,
+        limited: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<(TlsStream<IO>, PolicyHost), Ending>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let (_place, shed) = self.unfinished.enter();
         tokio::select! {
             biased;
-            finished = timeout(self.timeout, self.shake(io, peer)) => finished.unwrap_or(Err(Ending::Late)),
+            finished = timeout_at(deadline, self.shake(io, limited)) => finished.unwrap_or(Err(Ending::Late)),
             _ = shed => Err(Ending::Shed),
         }
     }
 
-    async fn shake<IO>(&self, io: IO, peer: IpAddr) -> Result<(TlsStream<IO>, PolicyHost), Ending>
+    async fn shake<IO>(&self, io: IO, limited: Option<IpAddr>) -> Result<(TlsStream<IO>, PolicyHost), Ending>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -228,7 +234,7 @@ impl Handshakes {
             }
             Intent::Abort(ending) => return Err(abort(start.io, ending).await),
         };
-        if !self.rate.take(peer, Instant::now()) {
+        if limited.is_some_and(|peer| !self.rate.take(peer, Instant::now())) {
             return Err(Ending::Rate);
         }
         let certificate = match self.certificates.get(&host).await {

@@ -20,11 +20,36 @@ const POLICY_PATH: &str = "/.well-known/mta-sts.txt";
 /// The request's authority must be `sni` itself (RFC 9110 §7.4): a connection made for one tenant
 /// serves no other, even when both are ours.
 pub fn respond<B>(snapshot: &Snapshot, sni: &PolicyHost, request: &Request<B>) -> Response<Full<Bytes>> {
-    match addressed_to(sni, request) {
-        Addressed::Us => {}
-        Addressed::Malformed => return text(request, StatusCode::BAD_REQUEST),
-        Addressed::Other => return text(request, StatusCode::MISDIRECTED_REQUEST),
+    match authority(request) {
+        Err(Malformed) => text(request, StatusCode::BAD_REQUEST),
+        // HTTP/1.0 without Host: there is only the name of the connection.
+        Ok(None) => answer(snapshot, sni, request),
+        Ok(Some(authority)) if is_https(request) && authority.is(sni) => answer(snapshot, sni, request),
+        Ok(Some(_)) => text(request, StatusCode::MISDIRECTED_REQUEST),
     }
+}
+
+/// Answers `request`, which a proxy passed on that has ended TLS: the request's authority chooses the
+/// host. Handed back as well is the host that was asked for, if it is one of ours.
+///
+/// The proxy may say `http`, for that is what it speaks with us.
+pub(super) fn respond_to_proxy<'s, B>(
+    snapshot: &'s Snapshot,
+    request: &Request<B>,
+) -> (Option<&'s PolicyHost>, Response<Full<Bytes>>) {
+    let authority = match authority(request) {
+        Ok(Some(authority)) => authority,
+        Ok(None) | Err(Malformed) => return (None, text(request, StatusCode::BAD_REQUEST)),
+    };
+    let name = authority.host.to_ascii_lowercase();
+    match snapshot.find_host(&name).filter(|(host, _)| authority.is(host)) {
+        Some((host, _)) => (Some(host), answer(snapshot, host, request)),
+        None => (None, text(request, StatusCode::MISDIRECTED_REQUEST)),
+    }
+}
+
+/// What `host` answers to a request that is meant for it.
+fn answer<B>(snapshot: &Snapshot, host: &PolicyHost, request: &Request<B>) -> Response<Full<Bytes>> {
     if !is_known(request.method()) {
         return text(request, StatusCode::NOT_IMPLEMENTED);
     }
@@ -36,7 +61,7 @@ pub fn respond<B>(snapshot: &Snapshot, sni: &PolicyHost, request: &Request<B>) -
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let Some(hosted) = snapshot.find(sni.as_str()) else {
+    let Some(hosted) = snapshot.find(host.as_str()) else {
         // Removed since the handshake.
         return text(request, StatusCode::NOT_FOUND);
     };
@@ -90,42 +115,27 @@ pub(super) fn content<B>(request: &Request<B>, status: StatusCode, body: Bytes) 
     response
 }
 
-/// Whom a request is meant for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Addressed {
-    /// The host of this connection.
-    Us,
-    /// Another host, port or scheme: 421.
-    Other,
-    /// Nobody can tell: 400.
-    Malformed,
+/// Whom a request is meant for, by its target and its Host field (H-26 to H-31); `None` where neither
+/// says, which only HTTP/1.0 may do.
+fn authority<B>(request: &Request<B>) -> Result<Option<Authority<'_>>, Malformed> {
+    let host = host_field(request.headers())?;
+    let target = match request.uri().authority() {
+        None => None,
+        Some(authority) => Some(Authority::parse(authority.as_str()).ok_or(Malformed)?),
+    };
+    match (request.version(), target, host) {
+        // RFC 9113 §8.3.1: the two must not disagree.
+        (Version::HTTP_2, Some(target), Some(host)) if !target.same_host(&host) => Err(Malformed),
+        (Version::HTTP_2, None, None) => Err(Malformed),
+        // RFC 9112 §3.2: HTTP/1.1 needs Host even where the absolute form replaces it (§3.2.2).
+        (Version::HTTP_11, _, None) => Err(Malformed),
+        (_, target, host) => Ok(target.or(host)),
+    }
 }
 
-/// Compares the request's authority with the connection's name (H-26 to H-31).
-fn addressed_to<B>(sni: &PolicyHost, request: &Request<B>) -> Addressed {
-    let Ok(host) = host_field(request.headers()) else { return Addressed::Malformed };
-    let target = match request.uri().authority().map(|authority| Authority::parse(authority.as_str())) {
-        None => None,
-        Some(None) => return Addressed::Malformed,
-        Some(parsed) => parsed,
-    };
-    let authority = match (request.version(), target, host) {
-        // RFC 9113 §8.3.1: the two must not disagree.
-        (Version::HTTP_2, Some(target), Some(host)) if !target.same_host(&host) => {
-            return Addressed::Malformed;
-        }
-        (Version::HTTP_2, Some(target), _) => target,
-        (Version::HTTP_2, None, Some(host)) => host,
-        (Version::HTTP_2, None, None) => return Addressed::Malformed,
-        // RFC 9112 §3.2: HTTP/1.1 needs Host even where the absolute form replaces it (§3.2.2).
-        (Version::HTTP_11, _, None) => return Addressed::Malformed,
-        (_, Some(target), _) => target,
-        (_, None, Some(host)) => host,
-        // HTTP/1.0 without Host: there is only the name of the connection.
-        (_, None, None) => return Addressed::Us,
-    };
-    let https = request.uri().scheme().is_none_or(|scheme| scheme.as_str() == "https");
-    if https && authority.is(sni) { Addressed::Us } else { Addressed::Other }
+/// Whether the target says nothing else than `https`.
+fn is_https<B>(request: &Request<B>) -> bool {
+    request.uri().scheme().is_none_or(|scheme| scheme.as_str() == "https")
 }
 
 /// The one Host field, if there is any; `Err` for two of them or for what is no authority.
@@ -192,7 +202,7 @@ mod tests {
     const HOST: &str = "mta-sts.example.com";
     const PATH: &str = "/.well-known/mta-sts.txt";
 
-    fn answer(request: Builder) -> Response<Full<Bytes>> {
+    fn answered(request: Builder) -> Response<Full<Bytes>> {
         let snapshot = snapshot(&[HOST, "mta-sts.example.org"]);
         respond(&snapshot, &PolicyHost::from_full_name(HOST).unwrap(), &request.body(()).unwrap())
     }
@@ -200,7 +210,7 @@ mod tests {
     #[track_caller]
     fn check(request: Builder, expected: u16) {
         let shown = format!("{request:?}");
-        let response = answer(request);
+        let response = answered(request);
         assert_eq!(response.status().as_u16(), expected, "{shown}");
         assert!(!response.headers().contains_key("location"), "{shown} is redirected");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
@@ -280,6 +290,40 @@ mod tests {
         check(Request::get(PATH).version(Version::HTTP_2), 400);
     }
 
+    #[test]
+    fn behind_a_proxy_the_authority_chooses_the_host() {
+        let snapshot = snapshot(&[HOST, "mta-sts.example.org"]);
+        let check = |request: Builder, status: u16, host: Option<&str>| {
+            let shown = format!("{request:?}");
+            let request = request.body(()).unwrap();
+            let (asked, response) = respond_to_proxy(&snapshot, &request);
+            assert_eq!(
+                (response.status().as_u16(), asked.map(PolicyHost::as_str)),
+                (status, host),
+                "{shown}"
+            );
+        };
+        check(get(HOST), 200, Some(HOST));
+        check(get("MTA-STS.Example.ORG.:443"), 200, Some("mta-sts.example.org"));
+        check(get("mta-sts.example.net"), 421, None);
+        check(get("mta-sts.example.com:8443"), 421, None);
+        check(get("[::1]"), 421, None);
+        check(Request::get(PATH), 400, None);
+        check(Request::get(PATH).version(Version::HTTP_10), 400, None);
+        check(get(HOST).header("host", HOST), 400, None);
+        check(Request::get("/").header("host", HOST), 404, Some(HOST));
+        check(get(HOST).method("POST"), 405, Some(HOST));
+        check(Request::get(format!("http://{HOST}{PATH}")).header("host", HOST), 200, Some(HOST));
+        let h2 = || Request::get(format!("http://{HOST}{PATH}")).version(Version::HTTP_2);
+        check(h2(), 200, Some(HOST));
+        check(h2().header("host", "mta-sts.example.org"), 400, None);
+        // The same octets as over TLS.
+        let tls = answered(get(HOST));
+        let request = get(HOST).body(()).unwrap();
+        let proxied = respond_to_proxy(&snapshot, &request).1;
+        assert_eq!((tls.status(), tls.headers()), (proxied.status(), proxied.headers()));
+    }
+
     // Standards H-07 to H-09.
     #[test]
     fn only_get_and_head_of_the_one_path_are_served() {
@@ -293,13 +337,13 @@ mod tests {
             check(Request::get(path).header("host", HOST), 404);
         }
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
-            let response = answer(get(HOST).method(method));
+            let response = answered(get(HOST).method(method));
             assert_eq!(response.status().as_u16(), 405, "{method}");
             assert_eq!(response.headers()["allow"], "GET, HEAD");
         }
         check(get(HOST).method("BREW"), 501);
         check(get(HOST).method("get"), 501);
-        let (get, head) = (answer(get(HOST)), answer(self::get(HOST).method("HEAD")));
+        let (get, head) = (answered(get(HOST)), answered(self::get(HOST).method("HEAD")));
         assert_eq!(get.headers(), head.headers());
         assert_eq!(hyper::body::Body::size_hint(head.body()).exact(), Some(0));
     }
@@ -307,7 +351,7 @@ mod tests {
     // Standards H-10.
     #[test]
     fn nothing_else_in_a_request_changes_the_answer() {
-        let plain = answer(get(HOST));
+        let plain = answered(get(HOST));
         for (name, value) in [
             ("accept", "application/json"),
             ("accept-encoding", "gzip"),
@@ -316,7 +360,7 @@ mod tests {
             ("cookie", "a=b"),
             ("user-agent", ""),
         ] {
-            let varied = answer(get(HOST).header(name, value));
+            let varied = answered(get(HOST).header(name, value));
             assert_eq!((varied.status(), varied.headers()), (plain.status(), plain.headers()), "{name}");
         }
         check(Request::get(format!("{PATH}?x=1")).header("host", HOST), 200);

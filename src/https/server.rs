@@ -1,25 +1,37 @@
 //! Accepts, gives every connection its own task, and drains on stop.
 
 use super::{
+    access_log::AccessLog,
     connection::{self, GRACE, Protocol},
-    counters::Counters,
-    handshake::Handshakes,
+    forwarded,
+    handshake::{self, Handshakes},
+    metrics::Counters,
     plain,
-    respond::respond,
+    respond::{respond, respond_to_proxy},
 };
 use crate::{
     certificate::{CertificateTable, ChallengeTable},
     config::Limits,
-    listening::{Accepted, Acceptor, Arrival, Permits, Refusal},
-    snapshot::SharedSnapshot,
+    listening::{Accepted, Acceptor, Arrival, Front, NotMet, Permits, Refusal, Visitor},
+    metrics::{Registry, read_by},
+    name::PolicyHost,
+    policy::Mode,
+    snapshot::{SharedSnapshot, Snapshot},
 };
-use bytes::Bytes;
-use http::{Response, StatusCode};
-use http_body_util::Full;
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use http::{Request, StatusCode};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, field::display};
@@ -36,6 +48,8 @@ struct Shared {
     handshakes: Handshakes,
     permits: Permits,
     counters: Counters,
+    /// Listeners that accept.
+    accepting: watch::Sender<usize>,
 }
 
 /// What a listener left behind when it stopped.
@@ -45,11 +59,39 @@ pub struct Drained {
     pub left: usize,
 }
 
-/// Which of the two services a listener offers.
+/// A listener, what stands in front of it, and where its requests are noted.
+#[derive(Debug)]
+pub struct PolicyListener {
+    /// The socket.
+    pub listener: TcpListener,
+    /// The proxies in front of it.
+    pub front: Front,
+    /// Who takes note of requests to hosts that are served.
+    pub access_log: Option<AccessLog>,
+}
+
+impl From<TcpListener> for PolicyListener {
+    /// With nothing in front of it and nobody who takes notes.
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, front: Front::default(), access_log: None }
+    }
+}
+
+/// Which service a listener offers.
 #[derive(Clone, Copy, Debug)]
 enum Service {
     Https,
     Http,
+    Backend,
+}
+
+/// What the connections of one listener have in common.
+#[derive(Clone, Debug)]
+struct Common {
+    service: Service,
+    front: Front,
+    access_log: Option<AccessLog>,
+    stop: CancellationToken,
 }
 
 impl PolicyServer {
@@ -69,6 +111,7 @@ impl PolicyServer {
             handshakes,
             permits,
             counters: Counters::default(),
+            accepting: watch::Sender::default(),
         }))
     }
 
@@ -77,41 +120,74 @@ impl PolicyServer {
         &self.0.counters
     }
 
+    /// Shows what became of connections and requests, and how many are open, in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.counters.register(registry);
+        let (permits, most) = (self.0.permits.clone(), self.0.limits.connections as f64);
+        read_by(registry, move |page| {
+            page.gauge(
+                "open_connections",
+                "Connections open now, over all listeners",
+                permits.open() as f64,
+            )?;
+            page.gauge(
+                "open_connections_max",
+                "Connections that may be open at once (limits.connections)",
+                most,
+            )
+        });
+    }
+
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
     }
 
-    /// Serves policies and TLS-ALPN-01 answers on `listener` until `stop`, then drains.
-    pub async fn run_https(&self, listener: TcpListener, stop: CancellationToken) -> Drained {
-        self.run(Service::Https, listener, stop).await
+    /// Waits until no listener accepts any more, after the stop of all.
+    pub async fn stopped_accepting(&self) {
+        // We hold the sender, so this can only end well.
+        let _ = self.0.accepting.subscribe().wait_for(|accepting| *accepting == 0).await;
     }
 
-    /// Serves HTTP-01 answers on `listener` until `stop`, then drains.
-    pub async fn run_http(&self, listener: TcpListener, stop: CancellationToken) -> Drained {
-        self.run(Service::Http, listener, stop).await
+    /// Serves policies and TLS-ALPN-01 answers at `entrance` until `stop`, then drains.
+    pub async fn run_https(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Https, entrance.into(), stop).await
     }
 
-    async fn run(&self, service: Service, listener: TcpListener, stop: CancellationToken) -> Drained {
+    /// Serves HTTP-01 answers at `entrance` until `stop`, then drains.
+    pub async fn run_http(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Http, entrance.into(), stop).await
+    }
+
+    /// Serves policies over plain HTTP/1 or HTTP/2 to proxies that have ended TLS, at `entrance` until
+    /// `stop`, then drains. Who may connect is for the entrance's front to say.
+    pub async fn run_backend(&self, entrance: impl Into<PolicyListener>, stop: CancellationToken) -> Drained {
+        self.run(Service::Backend, entrance.into(), stop).await
+    }
+
+    async fn run(&self, service: Service, entrance: PolicyListener, stop: CancellationToken) -> Drained {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        let mut acceptor = Acceptor::new(listener, self.0.permits.clone());
+        self.0.accepting.send_modify(|accepting| *accepting += 1);
+        let PolicyListener { listener, front, access_log } = entrance;
+        let mut acceptor = Acceptor::new(listener, front.clone(), self.0.permits.clone());
+        let common = Arc::new(Common { service, front, access_log, stop });
         loop {
             let arrival = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = common.stop.cancelled() => break,
                 arrival = acceptor.next() => arrival,
             };
             match arrival {
                 Arrival::Accepted(accepted) => {
-                    let task = self.clone().serve(service, accepted, stop.clone(), cut.clone());
+                    let task = self.clone().serve(Arc::clone(&common), accepted, cut.clone());
                     connections.spawn(task);
                 }
-                Arrival::Refused(Refusal::Total) => self.0.counters.refused_total.add(),
-                Arrival::Refused(Refusal::Address) => self.0.counters.refused_address.add(),
+                Arrival::Refused(refusal) => self.count_refused(refusal),
             }
         }
         drop(acceptor);
+        self.0.accepting.send_modify(|accepting| *accepting -= 1);
         connections.close();
         let _ = timeout(self.0.limits.drain_timeout, connections.wait()).await;
         let left = connections.len();
@@ -120,20 +196,29 @@ impl PolicyServer {
         Drained { left }
     }
 
+    fn count_refused(&self, refusal: Refusal) {
+        let counters = &self.0.counters;
+        let counter = match refusal {
+            Refusal::Total => &counters.refused_total,
+            Refusal::Address => &counters.refused_address,
+            Refusal::Network => &counters.refused_network,
+        };
+        counter.inc();
+    }
+
     /// One connection, from accept to its end. The permit goes with it.
-    async fn serve(
-        self,
-        service: Service,
-        accepted: Accepted,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) {
+    async fn serve(self, common: Arc<Common>, accepted: Accepted, cut: CancellationToken) {
         let _panic = CountPanic(&self.0.counters);
-        let Accepted { stream, peer, permit: _permit } = accepted;
+        let accepted_at = Instant::now();
+        let deadline = accepted_at + self.0.limits.handshake_timeout;
         let mut served = pin!(async {
-            match service {
-                Service::Https => self.serve_https(stream, peer, &stop).await,
-                Service::Http => self.serve_http(stream, peer, &stop).await,
+            let Some(visitor) = self.meet(accepted, &common.stop, deadline).await else { return };
+            let Visitor { stream, peer, is_proxy, permit: _permit } = visitor;
+            let visit = Visit { common: &common, peer, is_proxy, accepted_at };
+            match common.service {
+                Service::Https => self.serve_https(stream, &visit, deadline).await,
+                Service::Http => self.serve_http(stream, &visit).await,
+                Service::Backend => self.serve_backend(stream, &visit).await,
             }
         });
         tokio::select! {
@@ -143,19 +228,51 @@ impl PolicyServer {
         }
     }
 
-    async fn serve_https(&self, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+    /// Finds out who has connected; `None` when that cannot be, and then the connection is closed.
+    async fn meet(&self, accepted: Accepted, stop: &CancellationToken, deadline: Instant) -> Option<Visitor> {
+        let proxy = accepted.peer();
+        let met = tokio::select! {
+            biased;
+            met = timeout_at(deadline, accepted.meet()) => met,
+            () = after_grace(stop) => return None,
+        };
+        match met {
+            Ok(Ok(visitor)) => return Some(visitor),
+            Ok(Err(NotMet::Refused(refusal))) => self.count_refused(refusal),
+            Ok(Err(NotMet::Header(error))) => {
+                self.0.counters.proxy_header.inc();
+                debug!(peer = %proxy, %error, "no PROXY header, connection closed");
+            }
+            Err(_late) => {
+                self.0.counters.proxy_header.inc();
+                debug!(peer = %proxy, "no PROXY header in time, connection closed");
+            }
+        }
+        None
+    }
+
+    async fn serve_https(&self, stream: TcpStream, visit: &Visit<'_>, deadline: Instant) {
         let Shared { snapshot, limits, handshakes, counters, .. } = &*self.0;
+        let (peer, stop) = (visit.peer, &visit.common.stop);
         // Boxed, so that a connection that idles afterwards does not keep room for another handshake.
         let finished = tokio::select! {
             biased;
-            finished = Box::pin(handshakes.finish(stream, peer.ip())) => finished,
+            finished = Box::pin(handshakes.finish(stream, visit.limited(), deadline)) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
-            () = async { stop.cancelled().await; sleep(GRACE).await } => return,
+            () = after_grace(stop) => {
+                counters.stopped.inc();
+                return;
+            }
         };
         let (mut tls, host) = match finished {
             Ok(finished) => finished,
             Err(ending) => {
-                ending.count(counters);
+                match &ending {
+                    handshake::Ending::Tls(error) if visit.is_proxy && is_gone(error) => {
+                        counters.proxy_checks.inc();
+                    }
+                    _ => ending.count(counters),
+                }
                 let error = ending.error().map(display);
                 debug!(%peer, outcome = ending.outcome(), error, "handshake ended");
                 return;
@@ -165,47 +282,117 @@ impl PolicyServer {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ending = connection::serve(&mut tls, protocol, limits, stop, |request| {
-            let response = respond(&snapshot.load(), &host, request);
-            match response.status() {
-                StatusCode::OK => counters.served.add(),
-                _ => counters.not_served.add(),
+        counters.handshake_finished(visit.accepted_at.elapsed());
+        let first = AtomicBool::new(true);
+        let answer = |request: &Request<_>| {
+            let snapshot = snapshot.load();
+            let response = respond(&snapshot, &host, request);
+            visit.note(Some(&host), peer.ip(), request, response.status());
+            (response, mode_of(&snapshot, &host))
+        };
+        let answered = |status, mode, took| {
+            counters.answered(status, mode, took);
+            if first.swap(false, Relaxed) {
+                counters.first_answer(visit.accepted_at.elapsed());
             }
-            debug!(%peer, %host, status = response.status().as_u16(), "request answered");
-            response
-        })
-        .await;
-        self.note(peer, ending);
+        };
+        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, answered).await;
+        self.note(visit, ending);
     }
 
-    async fn serve_http(&self, mut stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+    async fn serve_http(&self, mut stream: TcpStream, visit: &Visit<'_>) {
         let Shared { challenges, limits, counters, .. } = &*self.0;
-        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, |request| {
-            let response: Response<Full<Bytes>> = plain::respond(challenges, request);
-            match response.status() {
-                StatusCode::OK => counters.http_01.add(),
-                _ => counters.plain_not_found.add(),
-            }
-            debug!(%peer, status = response.status().as_u16(), "plain request answered");
-            response
-        })
-        .await;
-        self.note(peer, ending);
+        let (peer, stop) = (visit.peer, &visit.common.stop);
+        let answered = |status: StatusCode, _, _| {
+            let counter =
+                if status == StatusCode::OK { &counters.http_01 } else { &counters.plain_not_found };
+            counter.inc();
+            debug!(%peer, status = status.as_u16(), "plain request answered");
+        };
+        let answer = |request: &Request<_>| (plain::respond(challenges, request), None);
+        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, answered).await;
+        self.note(visit, ending);
     }
 
-    fn note(&self, peer: SocketAddr, ending: connection::Ending) {
+    async fn serve_backend(&self, mut stream: TcpStream, visit: &Visit<'_>) {
+        let Shared { snapshot, limits, counters, .. } = &*self.0;
+        let Common { front, stop, .. } = visit.common;
+        let protocol = tokio::select! {
+            biased;
+            protocol = timeout(limits.idle_timeout, connection::spoken(&stream)) => protocol,
+            () = after_grace(stop) => return,
+        };
+        // Silence and errors are HTTP/1's to find again, within its limits.
+        let protocol = protocol.ok().and_then(Result::ok).unwrap_or(Protocol::Http1);
+        let answer = |request: &Request<_>| {
+            let snapshot = snapshot.load();
+            let (host, response) = respond_to_proxy(&snapshot, request);
+            let client = forwarded::client(request.headers(), visit.peer.ip(), &front.proxies);
+            visit.note(host, client, request, response.status());
+            (response, host.and_then(|host| mode_of(&snapshot, host)))
+        };
+        let answered = |status, mode, took| counters.answered(status, mode, took);
+        let ending = connection::serve(&mut stream, protocol, limits, stop, answer, answered).await;
+        self.note(visit, ending);
+    }
+
+    fn note(&self, visit: &Visit<'_>, ending: connection::Ending) {
+        let peer = visit.peer;
         match ending {
             connection::Ending::Closed => {}
             connection::Ending::Idle => {
-                self.0.counters.idle.add();
+                self.0.counters.idle.inc();
                 debug!(%peer, "connection dropped: no new request");
             }
             connection::Ending::Fault(error) => {
-                self.0.counters.http_error.add();
+                self.0.counters.http_error.inc();
                 debug!(%peer, %error, "connection ended with a fault");
             }
         }
     }
+}
+
+/// A connection to a listener.
+struct Visit<'a> {
+    common: &'a Common,
+    /// Who it is.
+    peer: SocketAddr,
+    /// Whether that is a proxy.
+    is_proxy: bool,
+    /// When it was accepted.
+    accepted_at: Instant,
+}
+
+impl Visit<'_> {
+    /// Whom limits for each address count.
+    fn limited(&self) -> Option<IpAddr> {
+        (!self.is_proxy).then_some(self.peer.ip())
+    }
+
+    /// Notes a request that was for a host that is served.
+    fn note<B>(&self, host: Option<&PolicyHost>, client: IpAddr, request: &Request<B>, status: StatusCode) {
+        if let (Some(host), Some(access_log)) = (host, &self.common.access_log) {
+            access_log.note(host, client, status.as_u16(), request.headers());
+        }
+        let host = host.map(display);
+        debug!(peer = %self.peer, %client, host, status = status.as_u16(), "request answered");
+    }
+}
+
+/// The mode of the policy that is served for `host`; `None` when it has left.
+fn mode_of(snapshot: &Snapshot, host: &PolicyHost) -> Option<Mode> {
+    snapshot.find(host.as_str()).map(|hosted| hosted.policy.policy().mode())
+}
+
+/// Waits until `stop`, and then as long as a connection under way may still take.
+async fn after_grace(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(GRACE).await;
+}
+
+/// Whether the peer has simply left.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
 }
 
 /// Counts the panic that drops it. tokio keeps a panic inside the task, so it ends one connection.
@@ -214,7 +401,7 @@ struct CountPanic<'a>(&'a Counters);
 impl Drop for CountPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.panics.add();
+            self.0.panics.inc();
         }
     }
 }

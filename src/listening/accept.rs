@@ -1,6 +1,10 @@
 //! Accepts connections within permits, and goes on after every error.
 
-use super::permits::{Permit, Permits, Refusal};
+use super::{
+    networks::Networks,
+    permits::{Permit, Permits, Refusal},
+    proxy_protocol::read_header,
+};
 use rustix::io::Errno;
 use std::{
     io,
@@ -20,15 +24,84 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The least time between two log lines about the same shortage.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
+/// What may stand between a listener and those who connect to it; by default nothing does.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    /// From here a connection must begin with a PROXY header, which says on whose behalf it is.
+    pub proxy_protocol: Networks,
+    /// Proxies: they connect on behalf of many, so their own addresses are not limited.
+    pub proxies: Networks,
+    /// Who may connect at all; `None`: everybody.
+    pub only_from: Option<Networks>,
+}
+
 /// A connection, with the right to be open.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The socket, set up as its listener was.
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    own: Own,
+}
+
+/// Whether the address of the other end is that of who wants something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Own {
+    /// It is.
+    Yes,
+    /// It is a proxy's.
+    Proxy,
+    /// It is a proxy's, and a PROXY header says whose it is.
+    Announced,
+}
+
+impl Accepted {
+    /// Finds out who it is: at once, or from the PROXY header that this peer has to send. Waits for as
+    /// long as the peer does; the caller has the deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`NotMet`]; the connection is closed then.
+    pub async fn meet(self) -> Result<Visitor, NotMet> {
+        let Self { mut stream, mut peer, mut permit, own } = self;
+        let mut is_proxy = own != Own::Yes;
+        if own == Own::Announced
+            && let Some(client) = read_header(&mut stream).await.map_err(NotMet::Header)?
+        {
+            permit.name(client.ip()).map_err(NotMet::Refused)?;
+            (peer, is_proxy) = (client, false);
+        }
+        Ok(Visitor { stream, peer, is_proxy, permit })
+    }
+
+    /// The other end of the socket.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+/// Who has connected.
+#[derive(Debug)]
+pub struct Visitor {
+    /// The socket, set up as its listener was; a PROXY header is read from it already.
     pub stream: TcpStream,
-    /// The other end; IPv4 addresses are never shown mapped into IPv6.
+    /// Who it is; IPv4 addresses are never shown mapped into IPv6.
     pub peer: SocketAddr,
+    /// Whether that is a proxy, who speaks for many or for itself: no limit for each address counts.
+    pub is_proxy: bool,
     /// Given back when dropped: keep it for as long as the socket is open.
     pub permit: Permit,
+}
+
+/// Why nobody knows who has connected.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMet {
+    /// The PROXY header is missing, broken, or too long.
+    #[error("no PROXY header could be read")]
+    Header(#[source] io::Error),
+    /// Whom the header names has too many connections.
+    #[error("the client has too many connections")]
+    Refused(Refusal),
 }
 
 /// What came in.
@@ -44,14 +117,15 @@ pub enum Arrival {
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
+    front: Front,
     permits: Permits,
     warned_at: Option<Instant>,
 }
 
 impl Acceptor {
-    /// Accepts from `listener` for as long as `permits` lasts.
-    pub fn new(listener: TcpListener, permits: Permits) -> Self {
-        Self { listener, permits, warned_at: None }
+    /// Accepts from `listener`, before which stands `front`, for as long as `permits` lasts.
+    pub fn new(listener: TcpListener, front: Front, permits: Permits) -> Self {
+        Self { listener, front, permits, warned_at: None }
     }
 
     /// Waits for the next connection. Errors of the peer's making are skipped; when the system is
@@ -59,7 +133,7 @@ impl Acceptor {
     pub async fn next(&mut self) -> Arrival {
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return arrival(stream, peer, &self.permits),
+                Ok((stream, peer)) => return arrival(stream, peer, &self.front, &self.permits),
                 Err(error) if is_peers(&error) => {}
                 Err(error) => {
                     self.warn(&error);
@@ -77,11 +151,23 @@ impl Acceptor {
     }
 }
 
-fn arrival(stream: TcpStream, peer: SocketAddr, permits: &Permits) -> Arrival {
+fn arrival(stream: TcpStream, peer: SocketAddr, front: &Front, permits: &Permits) -> Arrival {
     let address: IpAddr = peer.ip().to_canonical();
-    match permits.take(address) {
+    if front.only_from.as_ref().is_some_and(|networks| !networks.contains(address)) {
+        return Arrival::Refused(Refusal::Network);
+    }
+    let own = if front.proxy_protocol.contains(address) {
+        Own::Announced
+    } else if front.proxies.contains(address) {
+        Own::Proxy
+    } else {
+        Own::Yes
+    };
+    let permit = if own == Own::Yes { permits.take(address) } else { permits.take_unnamed() };
+    match permit {
         Ok(permit) => {
-            Arrival::Accepted(Accepted { stream, peer: SocketAddr::new(address, peer.port()), permit })
+            let peer = SocketAddr::new(address, peer.port());
+            Arrival::Accepted(Accepted { stream, peer, permit, own })
         }
         Err(refusal) => Arrival::Refused(refusal),
     }
@@ -134,7 +220,7 @@ mod tests {
         use tokio::io::AsyncReadExt;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut acceptor = Acceptor::new(listener, Permits::new(10, 1));
+        let mut acceptor = Acceptor::new(listener, Front::default(), Permits::new(10, 1));
         let _first = TcpStream::connect(address).await.unwrap();
         let Arrival::Accepted(held) = acceptor.next().await else { panic!("refused") };
         let mut second = TcpStream::connect(address).await.unwrap();
@@ -143,5 +229,55 @@ mod tests {
         drop(held);
         let _third = TcpStream::connect(address).await.unwrap();
         assert!(matches!(acceptor.next().await, Arrival::Accepted(_)));
+    }
+
+    async fn arrive(front: &Front, permits: &Permits, say: &[u8]) -> (TcpStream, Arrival) {
+        use tokio::io::AsyncWriteExt;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut acceptor = Acceptor::new(listener, front.clone(), permits.clone());
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(say).await.unwrap();
+        (client, acceptor.next().await)
+    }
+
+    #[tokio::test]
+    async fn a_proxys_own_address_is_not_limited_but_its_clients_are() {
+        let front = Front { proxy_protocol: Networks::loopback(), ..Front::default() };
+        let permits = Permits::new(10, 1);
+        let check = async |say: &[u8]| {
+            let (client, arrival) = arrive(&front, &permits, say).await;
+            let Arrival::Accepted(accepted) = arrival else { panic!("refused") };
+            let visitor = accepted.meet().await.map_err(|error| error.to_string());
+            (client, visitor)
+        };
+        let (_a, first) = check(b"PROXY TCP4 192.0.2.1 192.0.2.9 1 443\r\n").await;
+        let (_b, second) = check(b"PROXY TCP4 192.0.2.1 192.0.2.9 2 443\r\n").await;
+        let (_c, third) = check(b"PROXY TCP4 192.0.2.2 192.0.2.9 3 443\r\n").await;
+        let first = first.unwrap();
+        assert_eq!((first.peer.to_string().as_str(), first.is_proxy), ("192.0.2.1:1", false));
+        assert_eq!(second.unwrap_err(), "the client has too many connections");
+        assert!(third.is_ok());
+        for _ in 0..2 {
+            let (_client, own) = check(b"PROXY UNKNOWN\r\n").await;
+            let own = own.unwrap();
+            assert!(own.is_proxy && own.peer.ip().is_loopback());
+        }
+        assert_eq!(permits.open(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_listener_for_proxies_is_closed_to_everybody_else() {
+        let permits = Permits::new(10, 1);
+        let only = |network: &str| Front {
+            only_from: Some([network.parse().unwrap()].into_iter().collect()),
+            proxies: Networks::loopback(),
+            ..Front::default()
+        };
+        let (_client, arrival) = arrive(&only("192.0.2.0/24"), &permits, b"").await;
+        assert!(matches!(arrival, Arrival::Refused(Refusal::Network)));
+        let (_client, arrival) = arrive(&only("127.0.0.0/8"), &permits, b"").await;
+        let Arrival::Accepted(accepted) = arrival else { panic!("refused") };
+        assert!(accepted.meet().await.unwrap().is_proxy);
     }
 }

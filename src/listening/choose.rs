@@ -65,8 +65,8 @@ pub enum Remark {
 /// A passed socket that could be for anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the socket {0} was passed to us, but not what it is for: set FileDescriptorName=https or http in its \
-     unit, or write its address to listen.https or listen.http"
+    "the socket {0} was passed to us, but not what it is for: set FileDescriptorName=https, http or backend \
+     in its unit, or write its address to listen.https, listen.http or listen.backend"
 )]
 pub struct Unknown(pub SocketAddr);
 
@@ -76,12 +76,16 @@ pub struct Unknown(pub SocketAddr);
 pub(super) fn choose(
     https: &[SocketAddr],
     http: &[SocketAddr],
+    backend: &[SocketAddr],
+    page: &[SocketAddr],
     passed: &[(Option<Entrance>, SocketAddr)],
     passer: Passer,
 ) -> Result<Choice, Unknown> {
     let mut wanted: Vec<(Entrance, SocketAddr)> = Vec::new();
     wanted.extend(https.iter().map(|address| (Entrance::Https, *address)));
     wanted.extend(http.iter().map(|address| (Entrance::Http, *address)));
+    wanted.extend(backend.iter().map(|address| (Entrance::Backend, *address)));
+    wanted.extend(page.iter().map(|address| (Entrance::Page, *address)));
     let mut choice = Choice::default();
     let mut managed = Vec::new();
     for (said, address) in passed {
@@ -147,7 +151,7 @@ mod tests {
     ) {
         let addresses = |texts: &[&str]| texts.iter().map(|text| at(text)).collect::<Vec<_>>();
         let passed: Vec<_> = passed.iter().map(|(said, address)| (*said, at(address))).collect();
-        let choice = choose(&addresses(https), &addresses(http), &passed, passer).unwrap();
+        let choice = choose(&addresses(https), &addresses(http), &[], &[], &passed, passer).unwrap();
         assert_eq!(choice.used_as, used_as);
         let bound: Vec<_> = bound.iter().map(|(entrance, address)| (*entrance, at(address))).collect();
         assert_eq!(choice.bound, bound);
@@ -211,7 +215,7 @@ mod tests {
         check(Passer::Manager, &["192.0.2.1:8443"], &["192.0.2.1:8080"], nameless, used, &[], &[]);
         let nameless = &[(None, "[::]:443"), (None, "[::]:80")][..];
         check(Passer::Manager, &["[::]:443"], &["[::]:80"], nameless, used, &[], &[]);
-        let unknown = choose(&[at("[::]:443")], &[], &[(None, at("[::]:8443"))], Passer::Manager);
+        let unknown = choose(&[at("[::]:443")], &[], &[], &[], &[(None, at("[::]:8443"))], Passer::Manager);
         assert_eq!(unknown, Err(Unknown(at("[::]:8443"))));
     }
 

@@ -23,6 +23,10 @@ pub enum Entrance {
     Https,
     /// HTTP-01 answers.
     Http,
+    /// Policies for a proxy that ends TLS.
+    Backend,
+    /// The admin page.
+    Page,
 }
 
 impl Entrance {
@@ -31,6 +35,8 @@ impl Entrance {
         match self {
             Self::Https => "listen.https",
             Self::Http => "listen.http",
+            Self::Backend => "listen.backend",
+            Self::Page => "admin.listen",
         }
     }
 
@@ -39,12 +45,16 @@ impl Entrance {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::Backend => "backend",
+            Self::Page => "page",
         }
     }
 
     /// What `word` stands for.
     pub fn of(word: &str) -> Option<Self> {
-        [Self::Https, Self::Http].into_iter().find(|entrance| entrance.word() == word)
+        [Self::Https, Self::Http, Self::Backend, Self::Page]
+            .into_iter()
+            .find(|entrance| entrance.word() == word)
     }
 }
 
@@ -78,6 +88,11 @@ impl PassedSocket {
     /// When the system has no room for another descriptor.
     pub fn share(entrance: Entrance, listener: &TcpListener) -> io::Result<Self> {
         Self::new(Some(entrance), listener.as_fd().try_clone_to_owned()?)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What it is for, where that is known.
@@ -117,13 +132,17 @@ pub fn sockets_of_environment() -> io::Result<Vec<PassedSocket>> {
         .collect()
 }
 
-/// The sockets of both entrances.
+/// The sockets of all entrances.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// Those for HTTPS.
     pub https: Vec<TcpListener>,
     /// Those for plain HTTP.
     pub http: Vec<TcpListener>,
+    /// Those for proxies that end TLS.
+    pub backend: Vec<TcpListener>,
+    /// Those of the admin page.
+    pub page: Vec<TcpListener>,
     /// What the configuration and the passed sockets disagree about.
     pub remarks: Vec<Remark>,
 }
@@ -137,11 +156,13 @@ pub struct Listeners {
 pub fn listen(
     https: &[SocketAddr],
     http: &[SocketAddr],
+    backend: &[SocketAddr],
+    page: &[SocketAddr],
     passed: Vec<PassedSocket>,
     passer: Passer,
 ) -> Result<Listeners, ListenError> {
     let offered: Vec<_> = passed.iter().map(|socket| (socket.entrance, socket.address)).collect();
-    let choice = choose(https, http, &offered, passer)?;
+    let choice = choose(https, http, backend, page, &offered, passer)?;
     let mut listeners = Listeners { remarks: choice.remarks, ..Listeners::default() };
     for (socket, entrance) in passed.into_iter().zip(choice.used_as) {
         let Some(entrance) = entrance else { continue };
@@ -151,7 +172,12 @@ pub fn listen(
         listeners.of(entrance).push(adopted);
     }
     for (entrance, address) in choice.bound {
-        let all = if entrance == Entrance::Https { https } else { http };
+        let all = match entrance {
+            Entrance::Https => https,
+            Entrance::Http => http,
+            Entrance::Backend => backend,
+            Entrance::Page => page,
+        };
         listeners.of(entrance).push(bind_one(entrance.key(), address, all)?);
     }
     Ok(listeners)
@@ -162,7 +188,25 @@ impl Listeners {
         match entrance {
             Entrance::Https => &mut self.https,
             Entrance::Http => &mut self.http,
+            Entrance::Backend => &mut self.backend,
+            Entrance::Page => &mut self.page,
         }
+    }
+
+    /// Another handle on each, for a daemon that takes over.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no room for more descriptors.
+    pub fn shared(&self) -> io::Result<Vec<PassedSocket>> {
+        let all = [
+            (Entrance::Https, &self.https),
+            (Entrance::Http, &self.http),
+            (Entrance::Backend, &self.backend),
+            (Entrance::Page, &self.page),
+        ];
+        let each = all.into_iter().flat_map(|(entrance, sockets)| sockets.iter().map(move |s| (entrance, s)));
+        each.map(|(entrance, socket)| PassedSocket::share(entrance, socket)).collect()
     }
 }
 
@@ -204,11 +248,11 @@ mod tests {
     async fn what_waits_in_a_passed_socket_is_accepted_by_whoever_comes_next() {
         let opened = socket(Entrance::Https);
         let address = opened.address;
-        let ours = listen(&[address], &[], vec![opened], Passer::Manager).unwrap();
+        let ours = listen(&[address], &[], &[], &[], vec![opened], Passer::Manager).unwrap();
         let next = PassedSocket::share(Entrance::Https, &ours.https[0]).unwrap();
         let mut waiting = TcpStream::connect(address).await.unwrap();
         drop(ours);
-        let listeners = listen(&[address], &[], vec![next], Passer::Predecessor).unwrap();
+        let listeners = listen(&[address], &[], &[], &[], vec![next], Passer::Predecessor).unwrap();
         let (accepted, _) = listeners.https[0].accept().await.unwrap();
         assert!(accepted.nodelay().unwrap(), "set up as our own sockets are");
         assert!(SockRef::from(&accepted).tcp_user_timeout().unwrap().is_some());
@@ -221,9 +265,9 @@ mod tests {
         let https = socket(Entrance::Https);
         let address = https.address;
         let any = "127.0.0.1:0".parse().unwrap();
-        let listeners = listen(&[address], &[any], vec![https], Passer::Manager).unwrap();
+        let listeners = listen(&[address], &[any], &[any], &[any], vec![https], Passer::Manager).unwrap();
         assert_eq!(listeners.https[0].local_addr().unwrap(), address);
-        assert_eq!(listeners.http.len(), 1);
+        assert_eq!((listeners.http.len(), listeners.backend.len()), (1, 1));
         assert!(listeners.remarks.is_empty(), "{:?}", listeners.remarks);
     }
 

@@ -32,6 +32,8 @@ pub enum Refusal {
     Total,
     /// Too many connections from this address.
     Address,
+    /// Nobody from this address may connect here.
+    Network,
 }
 
 impl Permits {
@@ -45,20 +47,25 @@ impl Permits {
     ///
     /// # Errors
     ///
-    /// [`Refusal`] says which of the two counts is used up.
+    /// [`Refusal::Total`] or [`Refusal::Address`]: which of the two counts is used up.
     pub fn take(&self, peer: IpAddr) -> Result<Permit, Refusal> {
-        let address = address_of(peer);
+        let mut permit = self.take_unnamed()?;
+        permit.name(peer)?;
+        Ok(permit)
+    }
+
+    /// Takes a permit for a connection of which nobody knows yet on whose behalf it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Total`].
+    pub fn take_unnamed(&self) -> Result<Permit, Refusal> {
         let mut open = self.lock();
         if open.total >= self.0.total_max {
             return Err(Refusal::Total);
         }
-        let from_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if from_address >= self.0.per_address_max {
-            return Err(Refusal::Address);
-        }
-        open.by_address.insert(address, from_address + 1);
         open.total += 1;
-        Ok(Permit { permits: self.clone(), address })
+        Ok(Permit { permits: self.clone(), address: None })
     }
 
     /// Connections open now.
@@ -87,16 +94,38 @@ pub fn address_of(peer: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub struct Permit {
     permits: Permits,
-    address: IpAddr,
+    address: Option<IpAddr>,
+}
+
+impl Permit {
+    /// Counts the connection as one from `peer` as well; done once for each permit.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Address`]; the permit is then still without a name.
+    pub fn name(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+        debug_assert!(self.address.is_none(), "a connection has one peer");
+        let address = address_of(peer);
+        let mut open = self.permits.lock();
+        let from_address = open.by_address.get(&address).copied().unwrap_or(0);
+        if from_address >= self.permits.0.per_address_max {
+            return Err(Refusal::Address);
+        }
+        open.by_address.insert(address, from_address + 1);
+        drop(open);
+        self.address = Some(address);
+        Ok(())
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.permits.lock();
         open.total = open.total.saturating_sub(1);
-        match open.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        match open.by_address.get_mut(&address) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.by_address.remove(&self.address)),
+            _ => drop(open.by_address.remove(&address)),
         }
     }
 }
@@ -126,6 +155,19 @@ mod tests {
         let _held = permits.take(peer("2001:db8:0:1::1")).unwrap();
         assert_eq!(permits.take(peer("2001:db8:0:1:ffff::2")).unwrap_err(), Refusal::Address);
         assert!(permits.take(peer("2001:db8:0:2::1")).is_ok());
+    }
+
+    #[test]
+    fn who_is_behind_a_proxy_is_counted_when_he_is_known() {
+        let permits = Permits::new(3, 1);
+        let mut held: Vec<_> = (0..3).map(|_| permits.take_unnamed().unwrap()).collect();
+        assert_eq!(permits.take_unnamed().unwrap_err(), Refusal::Total);
+        assert_eq!(held[0].name(peer("192.0.2.1")), Ok(()));
+        assert_eq!(held[1].name(peer("192.0.2.1")), Err(Refusal::Address));
+        assert_eq!(held[1].name(peer("192.0.2.2")), Ok(()));
+        drop(held);
+        assert_eq!(permits.open(), 0);
+        assert!(permits.lock().by_address.is_empty());
     }
 
     #[test]

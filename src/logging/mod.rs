@@ -136,6 +136,11 @@ impl Log {
         }
     }
 
+    /// How many lines were left out since the start, because there were too many of their kind.
+    pub fn left_out(&self) -> u64 {
+        self.printer.left_out()
+    }
+
     /// Says what was left out until now; for the end, when no tick comes any more.
     pub fn tell_left_out(&self) {
         self.printer.tell_left_out(true);

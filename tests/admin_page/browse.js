@@ -28,9 +28,30 @@ const PAGES = [
   { name: "login", at: "/login" },
 ];
 
+// Long enough for anything on a busy machine; waiting ends as soon as the condition holds.
+const PATIENCE = 120_000;
+
 const faults = [];
 function check(holds, what) {
   if (!holds) faults.push(what);
+}
+
+async function open(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  return context;
+}
+
+// Loads the page anew until it says all of `parts`.
+async function saysInTime(page, parts) {
+  const begun = Date.now();
+  for (;;) {
+    const said = (await page.locator("main").innerText()).toLowerCase();
+    const missing = parts.filter((part) => !said.includes(part.toLowerCase()));
+    if (missing.length === 0) return;
+    if (Date.now() - begun > PATIENCE) throw new Error(`${page.url()} does not say ${JSON.stringify(missing)}:\n${said}`);
+    await page.reload();
+  }
 }
 
 // Notes what a browser complains about; a page that is meant to say no is told of once.
@@ -61,17 +82,14 @@ async function logIn(context, url, token) {
 
 // Everything that people do here, without a single script.
 async function walkWithoutScripts(browser) {
-  const context = await browser.newContext({ javaScriptEnabled: false });
+  const context = await open(browser, { javaScriptEnabled: false });
   const page = await logIn(context, plan.url, plan.token);
   // Buttons that are pressed too often are answered with 429, which a browser notes.
   listen(page, () => `without scripts, ${page.url()}`, true);
   const [cookie] = await context.cookies();
   check(cookie.httpOnly && cookie.sameSite === "Strict", `the cookie is ${JSON.stringify(cookie)}`);
 
-  const fleet = await page.locator("main").innerText();
-  for (const part of [`${plan.domains} domains served`, "refused in part", ...plan.refused]) {
-    check(fleet.includes(part), `the fleet does not say ${JSON.stringify(part)}:\n${fleet}`);
-  }
+  await saysInTime(page, [`${plan.domains} domains served`, "refused in part", ...plan.refused]);
   await page.getByRole("link", { name: "enforce" }).click();
   await page.getByText(`${plan.enforce} found`).waitFor();
   await page.getByRole("link", { name: "Domains" }).click();
@@ -85,13 +103,11 @@ async function walkWithoutScripts(browser) {
 
   await page.getByRole("button", { name: "Check now" }).click();
   await page.getByText("Checked. Answers of slow").waitFor();
-  const all = await page.locator("main").innerText();
-  for (const part of ["as expected", "mx1.elsewhere.example", "not in the policy", "The policy does not allow a mail host"]) {
-    check(all.toLowerCase().includes(part.toLowerCase()), `after a check the page does not say ${JSON.stringify(part)}:\n${all}`);
-  }
   await page.getByRole("button", { name: "Check now" }).click();
   await page.getByText("ask again in").waitFor();
   await page.getByRole("link", { name: "Back to the domain" }).click();
+  // Whatever the name servers' pace, the answers come in.
+  await saysInTime(page, ["as expected", "mx1.elsewhere.example", "not in the policy", "The policy does not allow a mail host"]);
 
   await page.getByRole("button", { name: "Renew now" }).click();
   await page.getByText("The certificate is due at once").waitFor();
@@ -102,7 +118,7 @@ async function walkWithoutScripts(browser) {
   await page.goto(`${plan.url}/domains/${plan.hostile}`);
   await page.getByRole("button", { name: "Check now" }).click();
   await page.getByText("Checked. Answers of slow").waitFor();
-  check((await page.locator("main").innerText()).includes("<script>"), "the hostile names are not shown at all");
+  await saysInTime(page, ["<script>alert(1)", "<script>alert(2)", "The policy allows none of the mail hosts"]);
   const state = await context.storageState();
   await context.close();
   return state;
@@ -112,7 +128,7 @@ async function walkWithoutScripts(browser) {
 async function look(browser, storageState) {
   for (const colorScheme of LOOKS) {
     for (const [size, viewport] of Object.entries(SIZES)) {
-      const context = await browser.newContext({ storageState, colorScheme, viewport });
+      const context = await open(browser, { storageState, colorScheme, viewport });
       for (const { name, at, status = 200 } of PAGES) {
         const where = `${name}, ${colorScheme}, ${size}`;
         const page = await context.newPage();
@@ -144,7 +160,7 @@ function stranger(action) {
 }
 
 async function refuseStrangers(browser, storageState) {
-  const context = await browser.newContext({ storageState });
+  const context = await open(browser, { storageState });
   const action = `${plan.url}/domains/${plan.untouched}/renew`;
   const server = await stranger(action);
   const { port } = server.address();
@@ -173,7 +189,7 @@ async function refuseStrangers(browser, storageState) {
 }
 
 async function overTls(browser) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false });
+  const context = await open(browser, { ignoreHTTPSErrors: true, javaScriptEnabled: false });
   const page = await logIn(context, plan.tlsUrl, plan.token);
   const [cookie] = await context.cookies();
   check(cookie.secure && cookie.name.startsWith("__Host-"), `over TLS the cookie is ${JSON.stringify(cookie)}`);
@@ -193,7 +209,7 @@ async function picture(browser, storageState) {
     ["admin-phone", "/", "phone", "dark"],
   ];
   for (const [name, at, size, colorScheme] of pictures) {
-    const context = await browser.newContext({ storageState, colorScheme, viewport: SIZES[size] });
+    const context = await open(browser, { storageState, colorScheme, viewport: SIZES[size] });
     const page = await context.newPage();
     await page.goto(`${plan.url}${at}`);
     await page.screenshot({ path: path.join(plan.pictures, `${name}.png`) });

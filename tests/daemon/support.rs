@@ -96,12 +96,17 @@ impl Home {
     }
 }
 
+/// Arguments of a daemon whose log is read; the main file follows.
+pub const SERVE: [&str; 6] =
+    ["serve", "--log-format", "json", "--log-level", "debug,hyper=info,sqlx=info", "--config"];
+
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     child: Child,
     log: Arc<Log>,
     pub https: SocketAddr,
     pub http: SocketAddr,
+    pub backend: SocketAddr,
     pub root: PathBuf,
 }
 
@@ -113,19 +118,20 @@ struct Log {
 
 impl Daemon {
     fn start(home: &Home, environment: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mta-stsd"))
-            .args(["serve", "--log-format", "json", "--log-level", "debug,hyper=info,sqlx=info", "--config"])
-            .arg(home.main_file())
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mta-stsd"));
+        command.args(SERVE).arg(home.main_file()).envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut daemon = Self::spawn(home, command);
+        daemon.wait_until_ready(home);
+        daemon
+    }
+
+    /// Runs `command`, which becomes a daemon, and waits for nothing.
+    pub fn spawn(home: &Home, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::<Log>::default();
-        for stream in [
-            Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>,
-            Box::new(child.stderr.take().unwrap()),
-        ] {
+        let stdout = child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+        let stderr = child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+        for stream in [stdout, stderr].into_iter().flatten() {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -135,16 +141,28 @@ impl Daemon {
             });
         }
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut daemon =
-            Self { child, log, https: unbound, http: unbound, root: home.path("state/internal-root.pem") };
-        daemon.https = daemon.address("listening for https");
-        if !fs::read_to_string(home.main_file()).unwrap().contains("http = []") {
-            daemon.http = daemon.address("listening for http\"");
-        }
-        daemon.wait_for_log("\"ready\"");
-        daemon
+        let (https, http, backend) = (unbound, unbound, unbound);
+        Self { child, log, https, http, backend, root: home.path("state/internal-root.pem") }
     }
 
+    /// Waits until everything is served, and learns where.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self, home: &Home) {
+        let main = fs::read_to_string(home.main_file()).unwrap();
+        let with_https = !main.contains("https = []");
+        if with_https {
+            self.https = self.address("listening for https");
+        }
+        if with_https && !main.contains("http = []") {
+            self.http = self.address("listening for http\"");
+        }
+        if main.contains("\nbackend = [") {
+            self.backend = self.address("listening for proxies");
+        }
+        self.wait_for_log("\"ready\"");
+    }
+
+    #[track_caller]
     fn address(&mut self, message: &str) -> SocketAddr {
         let line = self.wait_for_log(message);
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -5,12 +5,14 @@
 set -euo pipefail
 . "$(dirname "$0")/copy.sh"
 
+"$house/target/tools/packaging/bin/hadolint" --no-color "$house/Dockerfile" >hadolint.log 2>&1 || fail "hadolint objects"
+
 # --- The step that fills /image and /state, as the Dockerfile has it; the program is the one under test
 step=$(sed -e ':join' -e '/\\$/{N;s/\\\n//;bjoin' -e '}' "$house/Dockerfile" | sed -n 's/^RUN \(mkdir -p \/image.*\)/\1/p')
 [[ -n $step ]] || fail "the Dockerfile does not fill /image"
 mkdir -p "$copy/source/target/dist"
 strip -o "$copy/source/target/dist/mta-stsd" "$binary"
-inside sh -ec "cd /source; $step" >build.log 2>&1 || fail "the image's files could not be gathered"
+inside bash -o pipefail -ec "cd /source; $step" >build.log 2>&1 || fail "the image's files could not be gathered"
 
 # --- The last stage: /image is /, /state is /var/lib and belongs to the user
 user=$(sed -n 's/^USER //p' "$house/Dockerfile")

@@ -4,7 +4,7 @@
 # Called by main.rs inside namespaces of its own: kubernetes.sh BINARY HOUSE FOLDER
 set -euo pipefail
 . "$(dirname "$0")/copy.sh"
-tools=$house/target/tools/kubernetes/bin manifests=$house/contrib/kubernetes
+tools=$house/target/tools/packaging/bin manifests=$house/contrib/kubernetes
 
 for kubernetes in 1.32 1.37; do
   find "$manifests" -name '*.yaml' ! -name kustomization.yaml -print0 |

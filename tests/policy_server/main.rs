@@ -8,6 +8,7 @@ mod hello;
 mod hostile;
 mod http1;
 mod http2;
+mod proxied;
 mod server;
 mod tls;
 mod vectors;

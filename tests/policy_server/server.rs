@@ -6,8 +6,8 @@ use mta_stsd::{
         Certificate, CertificateSource, CertificateTable, ChallengeTable, PrivateKey, SourceError, Validity,
     },
     config::{Limits, Tenant, TenantId},
-    https::{Drained, PolicyServer},
-    listening::bind_all,
+    https::{Drained, PolicyListener, PolicyServer},
+    listening::{Front, bind_all},
     name::PolicyHost,
     policy::{MaxAge, Mode, MxPattern, Policy, RenderedPolicy},
     snapshot::{SharedSnapshot, Snapshot},
@@ -67,6 +67,14 @@ pub struct Target {
     pub http: SocketAddr,
     pub roots: Arc<RootCertStore>,
     pub pend: Pend,
+}
+
+/// The service of a listener.
+#[derive(Clone, Copy, Debug)]
+pub enum Door {
+    Https,
+    Http,
+    Backend,
 }
 
 /// What the store does when asked for a host.
@@ -149,6 +157,22 @@ impl TestServer {
         };
         let (https, http) = (run(https, false), run(http, true));
         Self { target, policies, certificates, stop, shelf, https, _http: http }
+    }
+
+    /// One more listener of the same server, with `front` before it, and where it is.
+    pub fn open(&self, door: Door, front: Front) -> SocketAddr {
+        let listener = bind_all("listen", &["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let entrance = PolicyListener { listener, front, access_log: None };
+        let (policies, stop) = (self.policies.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            match door {
+                Door::Https => policies.run_https(entrance, stop).await,
+                Door::Http => policies.run_http(entrance, stop).await,
+                Door::Backend => policies.run_backend(entrance, stop).await,
+            }
+        });
+        address
     }
 
     /// How often the store was asked.

@@ -1,6 +1,6 @@
 //! What an operator may ask of the schedule and tell the scheduler.
 
-use super::Scheduler;
+use super::{Scheduler, rest::Rest};
 use crate::{
     acme::{budget, calendar, forecast::Forecast},
     config::Allowance,
@@ -18,7 +18,7 @@ const WAITING: usize = 16;
 /// Asks the schedule and tells the scheduler; cheap to clone.
 #[derive(Clone)]
 pub struct SchedulerHandle {
-    commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
     storage: Arc<dyn ScheduleStorage>,
     account: Allowance,
 }
@@ -26,15 +26,17 @@ pub struct SchedulerHandle {
 /// Rows read in one go.
 const PAGE: usize = 1_000;
 
-/// What to do for which host, and whom to tell whether it was done.
-pub(super) struct Command {
-    what: What,
-    host: PolicyHost,
-    done: oneshot::Sender<bool>,
+pub(super) enum Command {
+    /// What to do for which host, and whom to tell whether it was done.
+    Host(What, PolicyHost, oneshot::Sender<bool>),
+    /// Begin nothing more, and tell when nothing is under way.
+    Rest(oneshot::Sender<()>),
+    /// Go on.
+    Wake,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+pub(super) enum What {
     RenewNow,
     Unpark,
 }
@@ -61,7 +63,7 @@ impl SchedulerHandle {
 
     async fn tell(&self, what: What, host: &PolicyHost) -> bool {
         let (done, answer) = oneshot::channel();
-        let told = self.commands.send(Command { what, host: host.clone(), done }).await;
+        let told = self.commands.send(Command::Host(what, host.clone(), done)).await;
         told.is_ok() && answer.await.unwrap_or(false)
     }
 
@@ -126,9 +128,14 @@ impl fmt::Debug for SchedulerHandle {
 
 impl Scheduler {
     pub(super) async fn obey(&mut self, command: Command) {
-        let Command { what, host, done } = command;
+        let (what, host, done) = match command {
+            Command::Host(what, host, done) => (what, host, done),
+            Command::Rest(reached) => return self.set_rest(Rest::Asked(reached)),
+            Command::Wake => return self.set_rest(Rest::Awake),
+        };
         let now = self.workshop.clock.now();
-        let row = match self.is_busy(&host) {
+        // At rest the schedule is about to be another daemon's.
+        let row = match self.is_busy(&host) || !matches!(self.rest, Rest::Awake) {
             true => None,
             false => self.workshop.storage.scheduled(&host).await.ok().flatten(),
         };

@@ -14,6 +14,7 @@ use crate::{
 use std::{path::Path, sync::Mutex};
 use tokio::{task::JoinHandle, time::sleep};
 
+mod rest;
 mod trouble;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -60,6 +60,7 @@ struct Shown {
     checked_at: Option<Moment>,
     answered_at: Option<Moment>,
     silent_since: Option<Moment>,
+    certificates_elsewhere: bool,
     cross_check_off: bool,
     timeline: Vec<Happened>,
     timeline_missing: bool,
@@ -181,7 +182,8 @@ pub(super) async fn show(
         frame: Frame::new(domain.to_string(), "domains", caller.csrf()),
         spelt: Some(domain.to_unicode()).filter(|spelt| spelt != domain.as_str()),
         done: done(&asked.done),
-        attention: attention(&report, &checked, now),
+        attention: attention(&report, &checked, sources.certificates_elsewhere, now),
+        certificates_elsewhere: sources.certificates_elsewhere,
         certificate,
         records,
         records_seen_at: moment(look.as_ref().map(|look| look.at)),
@@ -214,9 +216,15 @@ fn done(word: &str) -> Option<&'static str> {
     }
 }
 
-fn attention(report: &DomainReport, checked: &DomainStatus, now: Timestamp) -> Vec<&'static str> {
+fn attention(
+    report: &DomainReport,
+    checked: &DomainStatus,
+    certificates_elsewhere: bool,
+    now: Timestamp,
+) -> Vec<&'static str> {
     let mut lines = Vec::new();
     match &report.certificate {
+        _ if certificates_elsewhere => {}
         None => lines.push("There is no certificate yet: senders cannot fetch this policy."),
         Some(held) if held.not_after <= now => {
             lines.push("The certificate has ended: senders refuse to fetch this policy.");

@@ -144,6 +144,7 @@ fn listed(row: &Row, now: Timestamp) -> Listed {
     let spelt = Some(domain.to_unicode()).filter(|spelt| spelt != domain.as_str());
     let end = row.state.not_after.and_then(|end| Timestamp::from_second(end).ok());
     let (certificate, certificate_class) = match end {
+        None if row.state.elsewhere => ("the proxy's".to_owned(), "dull"),
         None => ("none".to_owned(), "bad"),
         Some(end) if end <= now => (format!("ended {}", far(end, now)), "bad"),
         Some(end) => (format!("ends {}", far(end, now)), if row.state.failing { "fair" } else { "good" }),

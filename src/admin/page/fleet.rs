@@ -132,6 +132,7 @@ fn why(page: &Page, host: &PolicyHost, state: super::survey::State, now: Timesta
     let mut reasons = Vec::new();
     let end = state.not_after.and_then(|end| Timestamp::from_second(end).ok());
     match end {
+        None if state.elsewhere => {}
         None => reasons.push("no certificate".to_owned()),
         Some(end) if end <= now => reasons.push(format!("certificate ended {}", far(end, now))),
         Some(end) if state.failing => reasons.push(format!("certificate ends {}", far(end, now))),
@@ -165,6 +166,9 @@ fn certificates(survey: &Survey) -> Bars {
     let mut bars = Bars::new("Certificates by time left", "domains")
         .with("none", "bad", "/domains?state=uncertified", (counts.without, all))
         .with("ended", "bad", "/domains?state=uncertified", (counts.ended, all));
+    if counts.elsewhere > 0 {
+        bars = bars.with("the proxy's", "dull", "", (counts.elsewhere, all));
+    }
     for ((below, label), count) in BANDS.into_iter().zip(counts.left) {
         let class = match below {
             ..=3 => "bad",

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     admin::server::Sources,
     config,
-    listening::{Accepted, Acceptor, Arrival, Permits},
+    listening::{Accepted, Acceptor, Arrival, Front, Permits, Visitor},
 };
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -92,7 +92,7 @@ impl PageServer {
         let permits = Permits::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
         let connections = TaskTracker::new();
         let accepting = self.listeners.into_iter().map(|listener| {
-            let acceptor = Acceptor::new(listener, permits.clone());
+            let acceptor = Acceptor::new(listener, Front::default(), permits.clone());
             accept(acceptor, self.identity.clone(), router.clone(), connections.clone(), stop.clone())
         });
         let accepting: Vec<_> = accepting.map(tokio::spawn).collect();
@@ -122,7 +122,8 @@ async fn accept(
 }
 
 async fn serve(accepted: Accepted, identity: Option<Arc<Identity>>, router: Router, stop: CancellationToken) {
-    let Accepted { stream, peer, permit: _permit } = accepted;
+    // With no proxy before it nothing is read here, so this waits for nobody.
+    let Ok(Visitor { stream, peer, permit: _permit, .. }) = accepted.meet().await else { return };
     let Ok(local) = stream.local_addr() else { return };
     let ends = Ends { peer: peer.ip(), local: local.ip(), tls: identity.is_some() };
     let router = router.layer(Extension(ends));

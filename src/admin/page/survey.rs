@@ -64,6 +64,8 @@ pub struct State {
     pub failing: bool,
     /// Whether DNS does not answer for it.
     pub silent: bool,
+    /// Whether its certificate is the affair of a proxy in front.
+    pub elsewhere: bool,
 }
 
 impl State {
@@ -73,7 +75,7 @@ impl State {
 
     /// Whether senders could fetch its policy now.
     fn is_certified(self, now: Timestamp) -> bool {
-        self.left(now).is_some_and(|left| left.is_positive())
+        self.elsewhere || self.left(now).is_some_and(|left| left.is_positive())
     }
 
     /// Whether somebody should look at it, and how soon: the higher, the sooner. As `mta-stsd status`
@@ -110,6 +112,8 @@ pub struct Counts {
     pub none: usize,
     /// Domains without a certificate.
     pub without: usize,
+    /// Domains whose certificate is the affair of a proxy in front.
+    pub elsewhere: usize,
     /// Domains whose certificate has ended.
     pub ended: usize,
     /// Domains by what is left of their certificate, as in [`BANDS`].
@@ -136,6 +140,7 @@ impl Counts {
             Mode::None => self.none += 1,
         }
         match state.left(now) {
+            None if state.elsewhere => self.elsewhere += 1,
             None => self.without += 1,
             Some(left) if !left.is_positive() => self.ended += 1,
             Some(left) => {
@@ -228,17 +233,25 @@ pub struct Row {
 }
 
 impl Survey {
-    /// Looks at every host of `index` once. Takes its time.
-    pub fn take(index: Arc<Index>, acme: &AcmeStatus, checks: &CrossCheckStatus, now: Timestamp) -> Self {
+    /// Looks at every host of `index` once. Takes its time. `elsewhere`: certificates are the affair of a
+    /// proxy in front, and what is held of them does not count.
+    pub fn take(
+        index: Arc<Index>,
+        acme: &AcmeStatus,
+        checks: &CrossCheckStatus,
+        elsewhere: bool,
+        now: Timestamp,
+    ) -> Self {
         let mut counts = Counts::default();
         let state = |(host, mode): &(PolicyHost, Mode)| {
             let certificate = acme.of(host);
             let checked = checks.of(&host.domain()).unwrap_or_default();
             let state = State {
                 worst: worst(checked.findings.iter().map(|known| &known.finding)),
-                not_after: certificate.not_after.map(Timestamp::as_second),
-                failing: certificate.last_failure.is_some(),
+                not_after: certificate.not_after.filter(|_| !elsewhere).map(Timestamp::as_second),
+                failing: !elsewhere && certificate.last_failure.is_some(),
                 silent: checked.unanswered_since.is_some(),
+                elsewhere,
             };
             counts.add(*mode, state, !state.silent && checked.answered_at.is_some(), now);
             state
@@ -352,6 +365,17 @@ mod tests {
         check(Filter::Serious, "", None, "c");
         check(Filter::Warnings, "", None, "b");
         check(Filter::Silent, "", None, "c");
+    }
+
+    #[test]
+    fn where_the_proxy_has_the_certificates_none_is_missed() {
+        let theirs = State { elsewhere: true, ..State::default() };
+        let warned = State { worst: Some(Severity::Warn), ..theirs };
+        let survey = survey(&[("a.example", Mode::Enforce, theirs), ("b.example", Mode::Enforce, warned)]);
+        let counts = &survey.counts;
+        assert_eq!((counts.elsewhere, counts.without, counts.attention), (2, 0, 1));
+        let wanted = Wanted { filter: Filter::Uncertified, ..Wanted::default() };
+        assert_eq!(survey.list(&wanted, 0, 100).1, 0);
     }
 
     #[test]

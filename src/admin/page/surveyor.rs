@@ -44,7 +44,8 @@ impl Surveyor {
         let walk = tokio::task::spawn_blocking(move || {
             let index = index.unwrap_or_else(|| Arc::new(Index::of(&sources.snapshot.load_full())));
             let now = sources.clock.now();
-            let survey = Survey::take(Arc::clone(&index), &sources.acme, &sources.cross_check, now);
+            let (acme, checks) = (&sources.acme, &sources.cross_check);
+            let survey = Survey::take(Arc::clone(&index), acme, checks, sources.certificates_elsewhere, now);
             (index, Arc::new(survey))
         });
         let (index, survey) = walk.await.ok()?;

@@ -65,7 +65,7 @@ pub(super) fn run(
             lookup: &lookup,
             second: second.as_ref().map(|second| second as &dyn Lookup),
             fetcher: &fetcher,
-            internal: server.acme.is_internal(),
+            internal: server.signs_internally(),
             from_outside: looking.allow_private,
         };
         let (text, verdict) = runtime.block_on(looker.look(host, records, &body.unwrap_or_default()));

@@ -87,6 +87,10 @@ fn the_defaults_in_the_example_are_those_of_the_program() {
     let example = outcome.server.unwrap();
     assert_eq!(example.limits, minimal.limits);
     assert_eq!(example.dns, minimal.dns);
+    assert_eq!(example.access_log, minimal.access_log);
+    let (e, m) = (&example.listen, &minimal.listen);
+    assert_eq!((&e.backend, &e.backend_from), (&m.backend, &m.backend_from));
+    assert_eq!((&e.proxy_protocol_from, e.proxy_protocol_on), (&m.proxy_protocol_from, m.proxy_protocol_on));
     assert_eq!(example.cross_check.period, minimal.cross_check.period);
     assert_eq!(example.cross_check.recheck, minimal.cross_check.recheck);
     assert_eq!(example.cross_check.records, minimal.cross_check.records);

@@ -40,7 +40,7 @@ impl Config {
     fn write(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let needs_acme = name == "main.toml" && !text.contains("[acme]");
+        let needs_acme = name == "main.toml" && !text.contains("[acme]") && !text.contains("https = []");
         std::fs::write(path, format!("{text}{}", if needs_acme { ACME } else { "" })).unwrap();
     }
 

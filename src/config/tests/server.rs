@@ -73,10 +73,29 @@ fn the_servers_part_is_checked_key_by_key() {
         (
             "[listen]\nhttps = []\nhttp = [\"192.0.2.1\", \"[::]:80\", \"[::]:80\"]\nhttpss = 1\n".to_owned(),
             &[
-                "2:1: there is no HTTPS address to listen on; write at least one address, such as \"[::]:443\"",
+                "2:1: there is no address to serve policies at; write at least one address, such as \"[::]:443\", or listen.backend for a proxy that ends TLS",
                 "3:9: \"192.0.2.1\" is not an address with a port; write it as \"192.0.2.1:443\" or \"[2001:db8::1]:443\", not as a name",
                 "3:33: the address [::]:80 is written twice; write it once",
                 "4:1: the key \"httpss\" is not known in listen; did you mean https?",
+            ],
+        ),
+        (
+            "[listen]\nbackend = [\"127.0.0.1:81\"]\nbackend_from = []\nproxy_protocol_from = [\"192.0.2.7/24\", \"proxy.example\", \"::ffff:192.0.2.1\", \"::1\", \"::1\"]\nproxy_protocol_on = [\"tls\"]\n".to_owned(),
+            &[
+                "3:1: nobody may connect to listen.backend; write the networks of the proxies, or take the key out for loopback addresses",
+                "4:24: \"192.0.2.7/24\" has bits set behind its prefix; write \"192.0.2.0/24\", or the one address alone",
+                "4:40: \"proxy.example\" is not a network; write it as \"192.0.2.0/24\", \"2001:db8::/32\", or as one address",
+                "4:57: \"::ffff:192.0.2.1\" is IPv4 written as IPv6; write it as IPv4, such as \"192.0.2.0/24\"",
+                "4:84: the network ::1/128 is written twice; write it once",
+                "5:22: \"tls\" is no listener; write \"https\", \"http\" or \"backend\"",
+            ],
+        ),
+        (
+            "[access_log]\nto = \"\"\nformat = \"xml\"\naddresses = \"half\"\n".to_owned(),
+            &[
+                "2:6: this is not a path; write \"off\", \"stderr\", or the path of a file",
+                "3:10: format \"xml\" is not known; write \"text\" or \"json\"",
+                "4:13: addresses \"half\" is not known; write \"prefix\" or \"full\"",
             ],
         ),
         (
@@ -155,4 +174,32 @@ fn the_servers_part_is_checked_key_by_key() {
         assert_eq!(shown, expected, "{main}");
         assert!(outcome.server.is_none(), "{main}");
     }
+}
+
+#[test]
+fn behind_a_proxy_that_ends_tls_nobody_has_to_sign() {
+    let warned = |main: &str| {
+        let somebody = tenant("a", &["a.example"], "mx.a.example");
+        let mut config = Config::new(&format!("{main}\n{somebody}"));
+        let outcome = config.check();
+        let folder = format!("{}/", config.folder.path().display());
+        let shown: Vec<String> = config.shown(&outcome).iter().map(|f| f.replace(&folder, "")).collect();
+        (shown, outcome.server.unwrap())
+    };
+    let (shown, server) = warned("[listen]\nhttps = []\nbackend = [\"127.0.0.1:8081\"]\n");
+    assert_eq!(shown, [""; 0]);
+    assert!(!server.orders_certificates() && !server.signs_internally());
+    assert!(server.listen.http.is_empty(), "port 80 is the proxy's");
+    let (shown, server) = warned(
+        "[listen]\nhttps = []\nhttp = [\"[::]:80\"]\nbackend = [\"[::]:8081\"]\nproxy_protocol_from = [\"::/0\"]\n",
+    );
+    assert_eq!(
+        shown,
+        [
+            "main.toml:3:1: nothing will ever be asked here: without listen.https no certificates are ordered; take the key out",
+            "main.toml:4:1: the backend listens beyond this machine, but only this machine may connect; write the proxies' networks as listen.backend_from, or listen on 127.0.0.1",
+            "main.toml:5:24: ::/0 is everybody, so everybody may say who he is; write the networks of your proxies alone",
+        ]
+    );
+    assert_eq!(server.listen.http.len(), 1);
 }
