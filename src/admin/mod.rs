@@ -21,7 +21,7 @@ pub use health::Health;
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
-    Overview, ReloadSummary, Summary,
+    CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, MailAddressReport,
+    MailHostReport, Overview, ReloadSummary, Summary,
 };
 pub use take_over::{Newcomer, TakeOvers};

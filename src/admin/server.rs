@@ -7,8 +7,8 @@ use super::{
     listing::ListedHost,
     log,
     status::{
-        CertificateStatus, DomainReport, FailureReport, FindingReport, MailAddressReport, MailHostReport,
-        Overview, ReloadSummary, Summary,
+        CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, MailAddressReport,
+        MailHostReport, Overview, ReloadSummary, Summary,
     },
     take_over::{self, TakeOvers},
 };
@@ -24,6 +24,7 @@ use crate::{
     publishing::records_to_publish,
     reload::ReloadStatus,
     snapshot::{HostedPolicy, SharedSnapshot, Snapshot},
+    storage::FindingEvent,
 };
 use axum::{
     Json, Router,
@@ -183,12 +184,29 @@ async fn status(
     let domain = domain.map_err(|_| StatusCode::BAD_REQUEST)?;
     // A walk over a large fleet takes milliseconds; handshakes must not wait behind it.
     let desk = sources.desk.clone();
+    let asked = domain.clone();
     let gathered = tokio::task::spawn_blocking(move || gather(&sources, &snapshot, domain.as_ref(), now));
     let mut overview = gathered.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     for report in &mut overview.domains {
         report.schedule = schedule(&desk, &report.domain).await;
     }
+    if let (Some(domain), [report]) = (&asked, overview.domains.as_mut_slice()) {
+        report.history = history(&desk, domain).await;
+    }
     Ok(Json(overview))
+}
+
+/// What was found of `domain` and when; nothing when the store cannot say, as below.
+async fn history(desk: &Desk, domain: &DomainName) -> Vec<EventReport> {
+    let events = desk.history.events_of(domain, DomainReport::HISTORY_MAX).await.unwrap_or_default();
+    let report = |event: FindingEvent| EventReport {
+        code: event.code,
+        subject: event.subject,
+        severity: event.severity,
+        since: whole_seconds(event.since),
+        until: event.until.map(whole_seconds),
+    };
+    events.into_iter().map(report).collect()
 }
 
 /// What is next for `domain`; nothing when the store cannot say, for the rest is as useful.
@@ -363,6 +381,7 @@ pub(super) fn report(
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();
     let held = certificate.not_after.zip(certificate.renew_at);
+    let record_at = snapshot.publish().record_target(host).map(|(_, name)| name);
     DomainReport {
         needs_attention: false,
         tenant: hosted.tenant.to_string(),
@@ -385,6 +404,7 @@ pub(super) fn report(
         }),
         ordering: certificate.in_flight,
         schedule: None,
+        history: Vec::new(),
         findings: checked
             .findings
             .iter()
@@ -393,7 +413,7 @@ pub(super) fn report(
                 subject: known.finding.subject.to_string(),
                 evidence: known.finding.evidence.to_string(),
                 severity: known.finding.severity.as_str().to_owned(),
-                remedy: known.finding.remedy(&domain),
+                remedy: known.finding.remedy_with_record_at(&domain, record_at.as_deref()),
                 since: whole_seconds(known.since),
                 raised: known.raised,
             })

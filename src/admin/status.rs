@@ -119,6 +119,30 @@ pub struct DomainReport {
     /// Its mail hosts as the last audit saw them; empty before the first of this process.
     #[serde(default)]
     pub mail_hosts: Vec<MailHostReport>,
+    /// What was raised on earlier days and what is raised now, the latest change first, at most
+    /// [`DomainReport::HISTORY_MAX`]; empty unless this domain was asked for.
+    #[serde(default)]
+    pub history: Vec<EventReport>,
+}
+
+impl DomainReport {
+    /// The most events of one domain in an answer.
+    pub const HISTORY_MAX: usize = 100;
+}
+
+/// A raised finding from its beginning to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventReport {
+    /// Stable code.
+    pub code: String,
+    /// What it was about; empty for the domain as a whole.
+    pub subject: String,
+    /// Severity keyword.
+    pub severity: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// When it was seen no more; null while it is there.
+    pub until: Option<Timestamp>,
 }
 
 /// One MX host.

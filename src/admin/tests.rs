@@ -68,7 +68,8 @@ impl World {
             desk: Desk {
                 scheduler: scheduler.handle(),
                 authorities: Arc::new([authority]),
-                certificates: storage,
+                certificates: Arc::clone(&storage) as _,
+                history: storage,
             },
             health: Health::default(),
             take_overs: take_overs.clone(),

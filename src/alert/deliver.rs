@@ -257,12 +257,13 @@ impl Teller {
     async fn deliver(&self, alert: &Alert) -> Result<(), String> {
         let name = &self.settings.name;
         match &self.settings.target {
-            AlertTarget::Webhook { url, secret_file, format, timeout } => {
+            AlertTarget::Webhook { url, secret_file, root_file, format, timeout } => {
                 let document = match format {
                     AlertFormat::Json => as_json(alert, name),
                     AlertFormat::Slack => as_slack(alert),
                 };
-                let call = Call { url, secret_file: secret_file.as_deref(), timeout: *timeout };
+                let (secret_file, root_file) = (secret_file.as_deref(), root_file.as_deref());
+                let call = Call { url, secret_file, root_file, timeout: *timeout };
                 self.webhooks.post(call, document.to_string().into_bytes()).await?;
             }
             AlertTarget::Command { argv, timeout } => {

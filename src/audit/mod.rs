@@ -36,4 +36,4 @@ pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge, jud
 pub use transport::never_connected;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Promises of the judge, on fixed observations.
 
-pub(super) mod fixed;
+pub(crate) mod fixed;
 mod schema;
 mod shared;
 

@@ -97,9 +97,7 @@ impl StartError {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Refused(_) => true,
-            Self::Store(_, error) => {
-                matches!(error, StorageError::Refused(_) | StorageError::Unreadable { .. })
-            }
+            Self::Store(_, error) => error.needs_a_person(),
             // What cannot be read may be on a disk that is not there yet.
             Self::Key(error) => !matches!(error, KeyFileError::Failed { .. }),
             Self::Listen(ListenError::Unknown(_)) => true,
@@ -243,7 +241,8 @@ impl Daemon {
             longest_rest: server.acme.order_deadline * 2 + STOP_GRACE,
             storage: Arc::clone(&storage),
         };
-        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
+        let history = Arc::clone(&storage) as _;
+        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys, history };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
         let checks = CrossCheck::new(

@@ -165,6 +165,13 @@ pub struct ServedTenant {
     pub hosts: Vec<PolicyHost>,
 }
 
+impl StorageError {
+    /// Whether only a person can mend it, and trying again cannot.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unreadable { .. })
+    }
+}
+
 /// Why the store did not do it, sorted by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {

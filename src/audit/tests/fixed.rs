@@ -153,7 +153,7 @@ pub(in crate::audit) fn with_hosts(mut seen: Observations, hosts: Vec<HostSeen>)
 }
 
 /// `example.com`, with nothing to object to.
-pub(in crate::audit) fn good() -> Observations {
+pub(crate) fn good() -> Observations {
     let served = |address, offer| fetch(address, offer, ENFORCE);
     let seen = Observations {
         domain: DomainName::from_ascii("example.com").unwrap(),
@@ -203,7 +203,7 @@ pub(in crate::audit) fn without() -> Observations {
 }
 
 /// [`good`], seen from a network that lets nobody connect to port 25.
-pub(in crate::audit) fn blocked() -> Observations {
+pub(crate) fn blocked() -> Observations {
     let mut seen = Observations { port_25_answers: false, ..good() };
     for host in &mut seen.hosts {
         for probe in &mut host.probes {
