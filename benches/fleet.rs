@@ -34,14 +34,16 @@ use tokio::{
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Pages of the admin page that are asked for in this order, and what they stand for.
-const PAGES: [(&str, &str); 6] = [
+/// Pages of the admin page that are asked for in this order, figures at the end, and what they stand for.
+const PAGES: [(&str, &str); 8] = [
     ("/", "first page, with index and survey"),
     ("/", "first page"),
     ("/domains?page=900", "list of domains, page 900"),
     ("/domains?q=9999", "search in the names"),
     ("/domains?state=attention", "domains that need attention"),
     ("/domains/d0.example", "page of a domain"),
+    ("/metrics", "metrics, first scrape"),
+    ("/metrics", "metrics"),
 ];
 
 /// Memory in MiB, and of a daemon: milliseconds until ready, until rest, a second at rest, for each page.

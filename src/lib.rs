@@ -6,7 +6,7 @@
 //! The waist is the [`snapshot`]: everything we promise to serve at one moment, already rendered and
 //! never changed. Above it stand the wings, which each do one thing and never import each other:
 //! [`reload`] writes the snapshot from the configuration, [`acme`] writes the certificate table,
-//! [`https`] reads both, [`cross_check`] compares the snapshot with the MX records in DNS.
+//! [`https`] reads both, [`cross_check`] holds the snapshot against what the world shows.
 //!
 //! | floor | rooms |
 //! | --- | --- |
@@ -18,7 +18,7 @@
 //! | 3 | [`snapshot`], [`audit`] |
 //! | 2 | [`config`], [`storage`], [`starttls`], [`policy_fetch`] |
 //! | 1 | [`policy`], [`dns`], [`certificate`] |
-//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`] |
+//! | 0 | [`name`], [`clock`], [`listening`], [`logging`], [`dialing`], [`metrics`] |
 //!
 //! A room may import only rooms on lower floors; `tests/architecture.rs` keeps it so.
 //!
@@ -35,6 +35,7 @@ pub mod clock;
 pub mod dialing;
 pub mod listening;
 pub mod logging;
+pub mod metrics;
 pub mod name;
 // Floor 1
 pub mod certificate;

@@ -175,7 +175,12 @@ impl PolicyHost {
 
     /// The policy domain behind the host.
     pub fn domain(&self) -> DomainName {
-        DomainName(self.as_str()[POLICY_HOST_PREFIX.len()..].into())
+        DomainName(self.domain_str().into())
+    }
+
+    /// The text of [`Self::domain`], for looking it up.
+    pub fn domain_str(&self) -> &str {
+        &self.as_str()[POLICY_HOST_PREFIX.len()..]
     }
 }
 

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 
 /// The rooms from the ground up, as drawn in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
-    &["name", "clock", "listening", "logging", "dialing"],
+    &["name", "clock", "listening", "logging", "dialing", "metrics"],
     &["policy", "dns", "certificate"],
     &["config", "storage", "starttls", "policy_fetch"],
     &["snapshot", "audit"],
@@ -30,6 +30,7 @@ const DOORS: &[(&str, &str)] = &[
     ("askama", "admin/"),
     ("proxy_header", "listening/"),
     ("ipnet", "listening/"),
+    ("prometheus_client", "metrics.rs"),
 ];
 
 fn floor(room: &str) -> Option<usize> {

@@ -7,7 +7,7 @@
 use super::retry;
 use crate::{
     name::PolicyHost,
-    storage::{OrderFailures, Scheduled},
+    storage::{Next, OrderFailures, Scheduled},
 };
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -28,6 +28,8 @@ pub struct Books {
     pub pauses: HashMap<usize, Pause>,
     /// The clock is certainly wrong: until when it must be set to go on.
     pub clock_behind: Option<Pause>,
+    /// Since when something is due that waits, by what is due; as of the scheduler's last look.
+    pub due_since: Vec<(Next, Option<Timestamp>)>,
     /// Why the store cannot be used at the moment.
     pub storage_trouble: Option<String>,
 }
@@ -44,6 +46,11 @@ impl HeldCertificate {
     fn new(not_after: Timestamp, renew_at: Timestamp) -> Self {
         let second = |moment: Timestamp| u32::try_from(moment.as_second().max(0)).unwrap_or(u32::MAX);
         Self { not_after: second(not_after), renew_at: second(renew_at) }
+    }
+
+    /// When to replace it and when it ends, in seconds since 1970.
+    pub fn in_seconds(self) -> (u32, u32) {
+        (self.renew_at, self.not_after)
     }
 
     /// Last moment of its validity.

@@ -7,6 +7,7 @@ use super::{
     authority::{IssueError, LimitScope},
     budget::{self, Keys, RENEWALS},
     calendar::{is_exempt, is_pressing},
+    metrics::Purses,
     retry,
 };
 use crate::{
@@ -28,6 +29,7 @@ pub struct Ledger {
     storage: Arc<dyn ScheduleStorage>,
     budgets: Budgets,
     paying: Mutex<()>,
+    purses: Purses,
     unpaid: AtomicUsize,
 }
 
@@ -41,8 +43,24 @@ pub enum Payment {
 }
 
 impl Ledger {
-    pub fn new(storage: Arc<dyn ScheduleStorage>, budgets: Budgets) -> Self {
-        Self { storage, budgets, paying: Mutex::default(), unpaid: AtomicUsize::new(0) }
+    /// `purses` is shown what is left of the budgets that all hosts pay from.
+    pub fn new(storage: Arc<dyn ScheduleStorage>, budgets: Budgets, purses: Purses) -> Self {
+        Self { storage, budgets, paying: Mutex::default(), purses, unpaid: AtomicUsize::new(0) }
+    }
+
+    /// Shows what is left for the accounts at `directories` and for renewals of a fleet with `held`
+    /// certificates, before anything is paid.
+    pub async fn show(&self, directories: &[&str], held: usize) -> Result<(), StorageError> {
+        let mut purses: Vec<_> =
+            directories.iter().map(|directory| (budget::account(directory), self.budgets.account)).collect();
+        purses.push((RENEWALS.to_owned(), budget::renewals(held, self.budgets.renewals_percent)));
+        let names: Vec<String> = purses.iter().map(|(key, _)| key.clone()).collect();
+        let kept = self.storage.budgets(&names).await?;
+        for (key, allowance) in purses {
+            let full_at = kept.iter().find(|budget| budget.key == key).map(|budget| budget.full_at);
+            self.purses.note(&key, allowance, full_at);
+        }
+        Ok(())
     }
 
     /// Pays for the order that `row` is due for at `directory`, and keeps the row as placed. `held` is
@@ -90,6 +108,14 @@ impl Ledger {
         // Should it never end, whoever waits comes before it at the next start.
         (row.placed_at, row.next_at) = (Some(now), row.next_at.max(now));
         self.storage.save_schedule(std::slice::from_ref(row), &changed).await?;
+        for budget in &changed {
+            if budget.key == RENEWALS {
+                let allowance = budget::renewals(held, self.budgets.renewals_percent);
+                self.purses.note(RENEWALS, allowance, Some(budget.full_at));
+            } else if budget.key == keys.account() {
+                self.purses.note(&budget.key, self.budgets.account, Some(budget.full_at));
+            }
+        }
         Ok(Payment::Paid)
     }
 

@@ -14,6 +14,7 @@ pub mod internal;
 mod jitter;
 mod ledger;
 pub mod memory;
+pub mod metrics;
 mod order;
 pub mod preflight;
 mod problem;

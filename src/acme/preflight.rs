@@ -266,15 +266,26 @@ impl DnsPreflight {
         bound: Vec<SocketAddr>,
         methods: Vec<Method>,
     ) -> Self {
-        let preflight = Self { lookup, snapshot, settings, bound, methods };
-        let publish = preflight.snapshot.load().publish().clone();
-        if publish.cname.is_none() && preflight.ours_of(&publish.addresses) == Ours::Unknown {
+        Self { lookup, snapshot, settings, bound, methods }
+    }
+
+    /// Tells the log when addresses will not be judged, and what would mend that.
+    pub fn say_what_is_unknown(&self) {
+        let publish = self.snapshot.load().publish().clone();
+        if publish.cname.is_none() && self.ours_of(&publish.addresses) == Ours::Unknown {
             info!(
                 "addresses of policy hosts are not checked before orders: none of ours is known, \
                  publish.addresses or acme.preflight.addresses would say"
             );
         }
-        preflight
+    }
+
+    /// The addresses where policy hosts reach us; empty when they are not known.
+    pub async fn addresses(&self) -> Vec<IpAddr> {
+        match self.ours().await {
+            Ok(Ours::Known(addresses)) => addresses,
+            Ok(Ours::Unknown) | Err(_) => vec![],
+        }
     }
 
     /// What stands against an order for `host` at the authority that calls itself `issuer`. Nothing: go.

@@ -100,6 +100,28 @@ pub const RATE_LIMITED: &str = "rate_limited";
 /// Kind of a pause that the operator has to end.
 pub const ACCOUNT: &str = "account";
 
+/// Every word for a sort of failure.
+pub const KINDS: [&str; 10] = [
+    RATE_LIMITED,
+    "domain_rate_limited",
+    "name_rate_limited",
+    "not_ready",
+    "not_validated",
+    "refused",
+    ACCOUNT,
+    "unusable",
+    "unreachable",
+    "dns_silent",
+];
+
+/// Those that the owner of the domain has to mend: the host does not point here.
+pub const OWNERS: [&str; 2] = ["not_ready", "not_validated"];
+
+/// The word for the sort of failure.
+pub fn kind(error: &IssueError) -> &'static str {
+    describe(error).0
+}
+
 /// The word for the sort of failure, out of a closed set, and what was said.
 fn describe(error: &IssueError) -> (&'static str, &str) {
     match error {

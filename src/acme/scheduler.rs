@@ -132,17 +132,20 @@ impl Scheduler {
         let notice = parts.snapshot.subscribe();
         let (handle, commands) =
             SchedulerHandle::new(Arc::clone(&parts.storage), parts.settings.budgets.account);
+        let status = AcmeStatus::default();
+        parts.authorities.iter().for_each(|authority| status.orders.expect(authority.directory()));
+        let purses = status.purses.clone();
         let workshop = Workshop {
             certificates: parts.certificates,
             challenges: parts.challenges,
-            ledger: Arc::new(Ledger::new(Arc::clone(&parts.storage), parts.settings.budgets)),
+            ledger: Arc::new(Ledger::new(Arc::clone(&parts.storage), parts.settings.budgets, purses)),
             storage: parts.storage,
             authorities: parts.authorities.into(),
             readiness: parts.readiness,
             reading: parts.reading,
             clock: parts.clock,
             deadline: parts.settings.order_deadline,
-            status: AcmeStatus::default(),
+            status,
         };
         Self {
             snapshot: parts.snapshot,
@@ -207,7 +210,8 @@ impl Scheduler {
             let now = self.workshop.clock.now();
             let read = async {
                 self.load_pauses(now).await?;
-                self.reconcile(&snapshot, now).await
+                self.reconcile(&snapshot, now).await?;
+                self.show_budgets().await
             };
             match read.await {
                 Ok(()) => {
@@ -226,6 +230,13 @@ impl Scheduler {
         }
         let books = self.workshop.status.read();
         info!(held = books.held.len(), failing = books.failures.len(), "certificates read from the store");
+    }
+
+    async fn show_budgets(&self) -> Result<(), StorageError> {
+        let directories: Vec<_> =
+            self.workshop.authorities.iter().map(|authority| authority.directory()).collect();
+        let held = self.workshop.status.read().held.len();
+        self.workshop.ledger.show(&directories, held).await
     }
 
     async fn load_pauses(&self, now: Timestamp) -> Result<(), StorageError> {
@@ -272,6 +283,8 @@ impl Scheduler {
         if let Err(error) = self.fill(now).await {
             self.store_refuses(&error, now);
         }
+        let due_since = self.lanes().map(|lane| (lane.next, lane.due_since()));
+        self.workshop.status.write().due_since = due_since.into();
     }
 
     fn lanes(&mut self) -> [&mut Lane; 4] {

@@ -3,15 +3,22 @@
 //! A window on the scheduler's books, read under a lock that is held for a look; nothing is copied
 //! but what is asked for, so 100,000 hosts cost nothing twice.
 
-use super::books::Books;
 pub use super::books::Pause;
+use super::{
+    books::Books,
+    metrics::{Orders, Purses},
+};
 use crate::{name::PolicyHost, storage::OrderFailures};
 use jiff::Timestamp;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The state of certificates as of this moment; cheap to clone, all clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct AcmeStatus(Arc<RwLock<Books>>);
+pub struct AcmeStatus {
+    books: Arc<RwLock<Books>>,
+    pub(super) orders: Orders,
+    pub(super) purses: Purses,
+}
 
 /// What is known of one host's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,10 +91,10 @@ impl AcmeStatus {
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Books> {
         // Every change is one insertion or removal, so books under a poisoned lock are still whole.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.books.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Books> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.books.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

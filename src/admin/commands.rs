@@ -16,7 +16,7 @@ use crate::{
     certificate::CertificateSource,
     logging::chain,
     name::PolicyHost,
-    storage::Next,
+    storage::{HistoryStorage, Next},
 };
 use axum::{
     Json, Router,
@@ -38,6 +38,8 @@ pub struct Desk {
     pub authorities: Arc<[Arc<dyn Authority>]>,
     /// The certificates that are held.
     pub certificates: Arc<dyn CertificateSource>,
+    /// The findings of earlier days.
+    pub history: Arc<dyn HistoryStorage>,
 }
 
 impl fmt::Debug for Desk {
@@ -221,6 +223,12 @@ async fn revoke_held(
         return Err(Refusal::unknown(format!("no certificate is held for {host}")));
     };
     let authority = authority_named(&desk, &certificate.authority)?;
+    if authority.account_care().is_none() {
+        return Err(Refusal::unknown(format!(
+            "the internal authority revokes nothing, for no sender trusts its root; `mta-stsd certificate renew \
+             {host}` replaces the certificate"
+        )));
+    }
     info!(%host, ?reason, reissue, authority = authority.directory(), "told by the operator to revoke");
     authority
         .revoke(&certificate, reason)
@@ -266,6 +274,9 @@ struct AccountQuestion {
     authority: Option<String>,
 }
 
+/// Nothing that time mends.
+const NO_ACCOUNTS: &str = "the internal authority knows no accounts; acme.directory can name one that does";
+
 /// The authorities with accounts that are meant; all of them when none is named.
 fn with_accounts(desk: &Desk, question: &AccountQuestion) -> Result<Vec<Arc<dyn Authority>>, Refusal> {
     let meant = match &question.authority {
@@ -274,7 +285,7 @@ fn with_accounts(desk: &Desk, question: &AccountQuestion) -> Result<Vec<Arc<dyn 
     };
     let meant: Vec<_> = meant.into_iter().filter(|authority| authority.account_care().is_some()).collect();
     match meant.is_empty() {
-        true => Err(Refusal::conflict("the internal authority knows no accounts".to_owned())),
+        true => Err(Refusal::unknown(NO_ACCOUNTS.to_owned())),
         false => Ok(meant),
     }
 }

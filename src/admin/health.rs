@@ -39,6 +39,11 @@ impl Health {
         self.0.send_replace(Phase::Draining);
     }
 
+    /// Whether everything is set up and no stop is under way.
+    pub fn is_ready(&self) -> bool {
+        *self.0.borrow() == Phase::Ready
+    }
+
     /// Why no connections should be sent here; `generation` is that of the snapshot.
     fn why_unready(&self, generation: u64) -> Option<&'static str> {
         match *self.0.borrow() {

@@ -3,6 +3,7 @@
 
 pub mod client;
 mod commands;
+mod figures;
 mod health;
 mod listing;
 mod log;
@@ -20,6 +21,7 @@ pub use health::Health;
 pub use listing::{AccountReport, AuthorityPlan, Filter, ListedHost, Plan, Problem};
 pub use server::{AdminServer, Sources};
 pub use status::{
-    CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+    CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, MailAddressReport,
+    MailHostReport, Overview, ReloadSummary, Summary,
 };
 pub use take_over::{Newcomer, TakeOvers};

@@ -2,25 +2,29 @@
 
 use super::{
     commands::{self, Desk},
+    figures,
     health::{self, Health},
     listing::ListedHost,
     log,
     status::{
-        CertificateStatus, DomainReport, FailureReport, FindingReport, Overview, ReloadSummary, Summary,
+        CertificateStatus, DomainReport, EventReport, FailureReport, FindingReport, MailAddressReport,
+        MailHostReport, Overview, ReloadSummary, Summary,
     },
     take_over::{self, TakeOvers},
 };
 use crate::{
     acme::AcmeStatus,
     alert::{AlertStatus, TargetStatus},
-    audit::{Severity, worst},
+    audit::{Severity, shown, worst},
     clock::Clock,
-    cross_check::{CrossCheckStatus, DomainStatus},
+    cross_check::{CrossCheckStatus, DomainStatus, MailAddress, MailHost},
+    metrics::Registry,
     name::{DomainName, PolicyHost},
     policy::Mode,
     publishing::records_to_publish,
     reload::ReloadStatus,
     snapshot::{HostedPolicy, SharedSnapshot, Snapshot},
+    storage::FindingEvent,
 };
 use axum::{
     Json, Router,
@@ -35,6 +39,7 @@ use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +66,8 @@ pub struct Sources {
     pub health: Health,
     /// Where another daemon takes over.
     pub take_overs: TakeOvers,
+    /// What `/metrics` shows.
+    pub figures: Arc<Registry>,
     /// Whether the internal authority signs.
     pub internal_authority: bool,
     /// Whether no certificates are ordered, because a proxy in front has them.
@@ -143,7 +150,7 @@ fn is_socket(path: &Path) -> io::Result<bool> {
 
 /// What may be asked here and of the admin page alike: nothing that changes anything.
 pub(super) fn questions() -> Router<Sources> {
-    Router::new().route("/status.json", get(status)).merge(health::routes())
+    Router::new().route("/status.json", get(status)).merge(health::routes()).merge(figures::routes())
 }
 
 fn remove_left_behind(path: &Path) -> io::Result<()> {
@@ -177,12 +184,29 @@ async fn status(
     let domain = domain.map_err(|_| StatusCode::BAD_REQUEST)?;
     // A walk over a large fleet takes milliseconds; handshakes must not wait behind it.
     let desk = sources.desk.clone();
+    let asked = domain.clone();
     let gathered = tokio::task::spawn_blocking(move || gather(&sources, &snapshot, domain.as_ref(), now));
     let mut overview = gathered.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     for report in &mut overview.domains {
         report.schedule = schedule(&desk, &report.domain).await;
     }
+    if let (Some(domain), [report]) = (&asked, overview.domains.as_mut_slice()) {
+        report.history = history(&desk, domain).await;
+    }
     Ok(Json(overview))
+}
+
+/// What was found of `domain` and when; nothing when the store cannot say, as below.
+async fn history(desk: &Desk, domain: &DomainName) -> Vec<EventReport> {
+    let events = desk.history.events_of(domain, DomainReport::HISTORY_MAX).await.unwrap_or_default();
+    let report = |event: FindingEvent| EventReport {
+        code: event.code,
+        subject: event.subject,
+        severity: event.severity,
+        since: whole_seconds(event.since),
+        until: event.until.map(whole_seconds),
+    };
+    events.into_iter().map(report).collect()
 }
 
 /// What is next for `domain`; nothing when the store cannot say, for the rest is as useful.
@@ -233,7 +257,10 @@ fn gather(sources: &Sources, snapshot: &Snapshot, domain: Option<&DomainName>, n
         summary,
         reload: reload_summary(&sources.reload),
         troubles: [commands::pauses(sources), troubles(&sources.acme, silence), undelivered(&sources.alerts)]
-            .concat(),
+            .concat()
+            .into_iter()
+            .chain(sources.cross_check.troubles())
+            .collect(),
         internal_authority: sources.internal_authority,
         certificates_elsewhere: sources.certificates_elsewhere,
         cross_check_off: !sources.cross_check_enabled,
@@ -354,6 +381,7 @@ pub(super) fn report(
     let certificate = sources.acme.of(host);
     let checked = sources.cross_check.of(&domain).unwrap_or_default();
     let held = certificate.not_after.zip(certificate.renew_at);
+    let record_at = snapshot.publish().record_target(host).map(|(_, name)| name);
     DomainReport {
         needs_attention: false,
         tenant: hosted.tenant.to_string(),
@@ -376,20 +404,41 @@ pub(super) fn report(
         }),
         ordering: certificate.in_flight,
         schedule: None,
+        history: Vec::new(),
         findings: checked
             .findings
             .iter()
             .map(|known| FindingReport {
                 code: known.finding.code.as_str().to_owned(),
+                subject: known.finding.subject.to_string(),
+                evidence: known.finding.evidence.to_string(),
                 severity: known.finding.severity.as_str().to_owned(),
-                remedy: known.finding.remedy(&domain),
+                remedy: known.finding.remedy_with_record_at(&domain, record_at.as_deref()),
                 since: whole_seconds(known.since),
                 raised: known.raised,
             })
             .collect(),
         checked_at: checked.checked_at.map(whole_seconds),
         answered_at: checked.answered_at.map(whole_seconds),
+        audited_at: checked.audited_at.map(whole_seconds),
+        mail_hosts: checked.last_audit.iter().flat_map(|audit| &audit.hosts).map(mail_host).collect(),
         domain: domain.to_string(),
+    }
+}
+
+fn mail_host(host: &MailHost) -> MailHostReport {
+    let address = |one: &MailAddress| MailAddressReport {
+        address: one.address.to_string(),
+        transport: one.transport.as_str().to_owned(),
+        good: one.transport.is_good(),
+        looked_at: one.looked_at.map(whole_seconds),
+        certificate_ends: one.certificate_ends.map(whole_seconds),
+    };
+    MailHostReport {
+        host: shown(host.host.as_str(), DomainName::LONGEST),
+        preference: host.preference,
+        allowed: host.allowed,
+        addresses: host.addresses.iter().map(address).collect(),
     }
 }
 

@@ -113,6 +113,64 @@ pub struct DomainReport {
     pub checked_at: Option<Timestamp>,
     /// When DNS last answered; findings are as old as this.
     pub answered_at: Option<Timestamp>,
+    /// When it was last audited.
+    #[serde(default)]
+    pub audited_at: Option<Timestamp>,
+    /// Its mail hosts as the last audit saw them; empty before the first of this process.
+    #[serde(default)]
+    pub mail_hosts: Vec<MailHostReport>,
+    /// What was raised on earlier days and what is raised now, the latest change first, at most
+    /// [`DomainReport::HISTORY_MAX`]; empty unless this domain was asked for.
+    #[serde(default)]
+    pub history: Vec<EventReport>,
+}
+
+impl DomainReport {
+    /// The most events of one domain in an answer.
+    pub const HISTORY_MAX: usize = 100;
+}
+
+/// A raised finding from its beginning to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventReport {
+    /// Stable code.
+    pub code: String,
+    /// What it was about; empty for the domain as a whole.
+    pub subject: String,
+    /// Severity keyword.
+    pub severity: String,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// When it was seen no more; null while it is there.
+    pub until: Option<Timestamp>,
+}
+
+/// One MX host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailHostReport {
+    /// Its name, escaped.
+    pub host: String,
+    /// Lower is tried first.
+    pub preference: u16,
+    /// Whether the policy allows it.
+    pub allowed: bool,
+    /// Where it leads.
+    pub addresses: Vec<MailAddressReport>,
+}
+
+/// One address of an MX host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailAddressReport {
+    /// The address.
+    pub address: String,
+    /// What came of the look: `secured`, `bad_certificate`, `not_dialled`, or why TLS did not come up.
+    pub transport: String,
+    /// Whether mail to it is protected; `null` where nothing is proven.
+    pub good: Option<bool>,
+    /// When it was looked at.
+    pub looked_at: Option<Timestamp>,
+    /// When its certificate ends.
+    pub certificate_ends: Option<Timestamp>,
 }
 
 /// A certificate that is held.
@@ -142,8 +200,14 @@ pub struct FailureReport {
 pub struct FindingReport {
     /// Stable code.
     pub code: String,
+    /// What it is about: a host, an address, a pattern; empty for the domain as a whole.
+    #[serde(default)]
+    pub subject: String,
     /// Severity keyword.
     pub severity: String,
+    /// What was seen, escaped; empty where the code says it all, and after a restart until it is seen again.
+    #[serde(default)]
+    pub evidence: String,
     /// What to do about it, in a sentence.
     pub remedy: String,
     /// When it was first seen.

@@ -68,10 +68,12 @@ impl World {
             desk: Desk {
                 scheduler: scheduler.handle(),
                 authorities: Arc::new([authority]),
-                certificates: storage,
+                certificates: Arc::clone(&storage) as _,
+                history: storage,
             },
             health: Health::default(),
             take_overs: take_overs.clone(),
+            figures: Arc::default(),
             internal_authority: false,
             certificates_elsewhere: false,
             cross_check_enabled: false,

@@ -9,6 +9,7 @@ use super::{
     Alert, command,
     document::{as_json, as_slack},
     group,
+    metrics::Deliveries,
     webhook::{Call, Webhooks},
 };
 use crate::{
@@ -77,6 +78,7 @@ impl Alerting {
         clock: Clock,
     ) -> Self {
         let (webhooks, status) = (Webhooks::new(clock), AlertStatus::default());
+        alerts.iter().for_each(|alert| status.deliveries.expect(&alert.name));
         let teller = |settings: &config::Alert| Teller {
             settings: settings.clone(),
             storage: Arc::clone(storage),
@@ -113,7 +115,10 @@ impl Alerting {
 
 /// How deliveries go; cheap to clone, all clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct AlertStatus(Arc<Mutex<Vec<TargetStatus>>>);
+pub struct AlertStatus {
+    targets: Arc<Mutex<Vec<TargetStatus>>>,
+    pub(super) deliveries: Deliveries,
+}
 
 /// How the deliveries of one alert go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,17 +134,18 @@ pub struct TargetStatus {
 impl AlertStatus {
     /// Every alert that has delivered something or failed to, since the start.
     pub fn targets(&self) -> Vec<TargetStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nothing troubles `alert` any more, whether or not there was anything to deliver.
     fn untroubled(&self, alert: &str) {
-        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.iter_mut().filter(|target| target.alert == alert).for_each(|target| target.trouble = None);
     }
 
     fn note(&self, alert: &str, outcome: Result<(), String>, now: Timestamp) {
-        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.deliveries.count(alert, outcome.is_ok());
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         if !targets.iter().any(|target| target.alert == alert) {
             targets.push(TargetStatus { alert: alert.to_owned(), delivered_at: None, trouble: None });
         }
@@ -251,12 +257,13 @@ impl Teller {
     async fn deliver(&self, alert: &Alert) -> Result<(), String> {
         let name = &self.settings.name;
         match &self.settings.target {
-            AlertTarget::Webhook { url, secret_file, format, timeout } => {
+            AlertTarget::Webhook { url, secret_file, root_file, format, timeout } => {
                 let document = match format {
                     AlertFormat::Json => as_json(alert, name),
                     AlertFormat::Slack => as_slack(alert),
                 };
-                let call = Call { url, secret_file: secret_file.as_deref(), timeout: *timeout };
+                let (secret_file, root_file) = (secret_file.as_deref(), root_file.as_deref());
+                let call = Call { url, secret_file, root_file, timeout: *timeout };
                 self.webhooks.post(call, document.to_string().into_bytes()).await?;
             }
             AlertTarget::Command { argv, timeout } => {

@@ -10,6 +10,7 @@ mod command;
 mod deliver;
 mod document;
 mod grouping;
+pub mod metrics;
 mod signature;
 mod webhook;
 

@@ -198,7 +198,9 @@ pub(super) fn consistency(reading: &Reading<'_>) -> TopicReport {
         && record.id != *ours.policy.id()
     {
         let finding = reading.finding_about(Code::IdDiffers, ours.policy.id().as_str());
-        topic.found(finding.with_evidence(&format!("in DNS it is {}", record.id)));
+        let chain = reading.seen.record.as_ref().ok().and_then(|answer| answer.data.chain.last());
+        let at = chain.map_or(String::new(), |end| format!(" at {end}, where the CNAME leads"));
+        topic.found(finding.with_evidence(&format!("in DNS it is {}{at}", record.id)));
     }
     let mut elsewhere = vec![];
     for address in reading.seen.policy_host.iter().flat_map(|addresses| addresses.iter()) {

@@ -64,6 +64,13 @@ impl Finding {
         template.replace("{domain}", domain.as_str()).replace("{subject}", &self.subject)
     }
 
+    /// The same, where the indicator record of `domain` is known to stand at `record` in a zone of ours.
+    pub fn remedy_with_record_at(&self, domain: &DomainName, record: Option<&str>) -> String {
+        let remedy = self.remedy(domain);
+        let Some(record) = record.filter(|_| self.code == FindingCode::IdDiffers) else { return remedy };
+        remedy.replace(&format!("_mta-sts.{domain}, or where its CNAME leads"), record)
+    }
+
     fn identity(&self) -> (FindingCode, &str, Severity) {
         (self.code, &self.subject, self.severity)
     }
@@ -170,6 +177,15 @@ mod tests {
         let domain = DomainName::from_ascii("example.com").unwrap();
         let finding = Finding::about(FindingCode::MxNotInPolicy, "{domain}", Mode::Enforce);
         assert!(finding.remedy(&domain).starts_with("Add \"{domain}\" to `mx`"));
+    }
+
+    #[test]
+    fn the_id_is_published_where_the_record_stands() {
+        let domain = DomainName::from_ascii("example.com").unwrap();
+        let finding = Finding::about(FindingCode::IdDiffers, "abc", Mode::Enforce);
+        let remedy = finding.remedy_with_record_at(&domain, Some("example.com.records.p.example"));
+        assert!(remedy.ends_with("abc, in the TXT record at example.com.records.p.example."), "{remedy}");
+        assert_eq!(finding.remedy_with_record_at(&domain, None), finding.remedy(&domain));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
             _ => Seen::Nothing,
         },
     };
+    let patterns = reading.patterns();
     match &shown_mx {
         Seen::Records(records) => {
             for record in records {
@@ -37,7 +38,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
                     "{} {}{}",
                     record.preference,
                     record.host,
-                    place_in(reading, record.host.as_str())
+                    place_in(patterns.as_deref(), record.host.as_str())
                 ));
             }
         }
@@ -45,7 +46,6 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
         Seen::Nothing => topic.saw("neither MX records nor an address".to_owned()),
         Seen::NoSuchDomain | Seen::Unanswered => topic.saw("the domain does not exist".to_owned()),
     }
-    let patterns = reading.parsed().map(|policy| policy.mx.clone());
     topic.found_all(compare_texts(reading.mode, patterns.as_deref(), &seen.domain, &shown_mx));
     if let (Some(patterns), Seen::Records(records)) = (&patterns, &shown_mx) {
         topic.found_all(provider_findings(reading, patterns, records));
@@ -78,9 +78,9 @@ fn provider_findings(reading: &Reading<'_>, patterns: &[String], records: &[MxRe
 }
 
 /// What the policy says of a host, as part of a line.
-fn place_in(reading: &Reading<'_>, host: &str) -> String {
-    let Some(policy) = reading.parsed() else { return String::new() };
-    match policy.mx.iter().find(|pattern| text_allows(pattern, host)) {
+fn place_in(patterns: Option<&[String]>, host: &str) -> String {
+    let Some(patterns) = patterns else { return String::new() };
+    match patterns.iter().find(|pattern| text_allows(pattern, host)) {
         Some(pattern) => format!(", allowed by {pattern}"),
         None => ", not in the policy".to_owned(),
     }
@@ -108,6 +108,9 @@ fn host_finding(reading: &Reading<'_>, host: &HostSeen) -> Option<Finding> {
     if let Some((address, network)) = host.refused.iter().find(|(_, network)| *network != OWN_ADDRESS) {
         return Some(about(Code::MxHostPrivateAddress).with_evidence(&format!("{address} in {network}")));
     }
-    let alias = addresses.chain.last()?;
-    Some(about(Code::MxHostAlias).with_evidence(&format!("it leads to {alias}")))
+    if let Some(alias) = addresses.chain.last() {
+        return Some(about(Code::MxHostAlias).with_evidence(&format!("it leads to {alias}")));
+    }
+    let (ours, _) = host.refused.first()?;
+    Some(about(Code::MxHostOurs).with_evidence(&ours.to_string()))
 }

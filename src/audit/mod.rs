@@ -24,13 +24,16 @@ mod reading;
 mod record;
 mod report;
 mod transport;
+mod unseen;
 
 pub use catalogue::{FindingCode, Topic};
 pub use finding::{Finding, Severity, shown, worst};
+pub use looks::Pace;
 pub use mx::{Seen, compare, compare_texts};
-pub use observations::{Expected, HostSeen, Observations};
-pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX};
-pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge};
+pub use observations::{Expected, HostSeen, Observations, Scope};
+pub use observe::{ADDRESSES_MAX, Auditor, HOSTS_MAX, Look, elsewhere};
+pub use report::{Compatibility, Report, SCHEMA, TopicReport, Verdict, judge, judge_record};
+pub use transport::never_connected;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

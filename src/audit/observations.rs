@@ -24,8 +24,8 @@ pub struct Observations {
     pub record: Result<Answer<TxtAnswer>, Unanswered>,
     /// TXT records at names where people put an STS record by mistake.
     pub elsewhere: Vec<(DnsName, TxtAnswer)>,
-    /// A name that nobody made has an STS record, too.
-    pub wildcard: bool,
+    /// Whether a name that nobody made has an STS record, too; `None` without an answer.
+    pub wildcard: Option<bool>,
     /// Where the policy host leads.
     pub policy_host: Result<Addresses, Unanswered>,
     /// Addresses of the policy host to which no way leads from here, so that nothing is known of them.
@@ -52,6 +52,32 @@ pub struct Observations {
     pub expected: Option<Expected>,
 }
 
+impl Observations {
+    /// Those of somebody who asked for nothing.
+    pub(crate) fn of_nothing(domain: DomainName, at: Timestamp) -> Self {
+        let nobody_asked = || Unanswered::failed("not asked");
+        Self {
+            domain,
+            at,
+            record: Err(nobody_asked()),
+            elsewhere: vec![],
+            wildcard: None,
+            policy_host: Err(nobody_asked()),
+            no_way_to: vec![],
+            fetches: vec![],
+            mx: Err(nobody_asked()),
+            own_address: false,
+            hosts: vec![],
+            left_out: 0,
+            smtp: false,
+            port_25_answers: false,
+            report_record: Err(nobody_asked()),
+            caa: Ok(None),
+            expected: None,
+        }
+    }
+}
+
 /// One MX host.
 #[derive(Clone, Debug)]
 pub struct HostSeen {
@@ -63,12 +89,27 @@ pub struct HostSeen {
     pub addresses: Result<Addresses, Unanswered>,
     /// Addresses that are never dialled, and their network.
     pub refused: Vec<(IpAddr, &'static str)>,
-    /// What its addresses showed at port 25.
+    /// What its addresses showed at port 25, now or a while ago: see [`Probe::at`].
     pub probes: Vec<Arc<Probe>>,
+    /// Until when a look with something to object to serves others; an audit after that looks anew.
+    pub doubted_until: Option<Timestamp>,
     /// The TLSA records at `_25._tcp`; `None` when they were not asked for.
     pub tlsa: Option<Result<Answer<TlsaAnswer>, Unanswered>>,
     /// Whether it has a report record of its own; asked only where it has TLSA records.
     pub has_report_record: Option<bool>,
+}
+
+/// How much of a domain is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The policy, from its host. Without it, nothing of what [`Observations`] say about the policy host
+    /// means anything.
+    pub policy: bool,
+}
+
+impl Scope {
+    /// Everything.
+    pub const ALL: Self = Self { policy: true };
 }
 
 /// What we serve for a domain and where, to hold against what the world sees.

@@ -4,15 +4,15 @@
 //! as that.
 
 use super::{
-    looks::Looks,
-    observations::{Expected, HostSeen, Observations},
+    looks::{Glance, Looks, Pace, Wanted},
+    observations::{Expected, HostSeen, Observations, Scope},
 };
 use crate::{
     dialing::Reach,
-    dns::{Addresses, Answer, DnsName, Lookup, MxAnswer, MxRecord, TxtAnswer, Unanswered, caa},
+    dns::{Addresses, Answer, DnsName, Lookup, MxAnswer, MxRecord, TlsaAnswer, TxtAnswer, Unanswered, caa},
     name::{DomainName, PolicyHost},
     policy_fetch::{Fetch, Fetcher, Offer},
-    starttls::{Outcome, Probe, Prober},
+    starttls::{Outcome, Probe, Prober, dane},
 };
 use jiff::Timestamp;
 use std::{
@@ -43,6 +43,20 @@ const NOBODYS_NAME: &str = "mta-stsd-looks-for-wildcards";
 /// Where an STS record is put by mistake (T-19), before the domain; empty stands for the domain.
 const WRONG_PLACES: [&str; 3] = ["", "mta-sts.", "_mta-sts._tcp."];
 
+/// Whoever looks at domains: an [`Auditor`], or a stand-in of a test.
+#[async_trait::async_trait]
+pub trait Look: Send + Sync {
+    /// Looks at `domain` once, as far as `scope` says; certificates are judged at `now`. What we serve
+    /// for it ourselves goes along in `expected`.
+    async fn look(
+        &self,
+        domain: &DomainName,
+        scope: Scope,
+        expected: Option<Expected>,
+        now: Timestamp,
+    ) -> Observations;
+}
+
 /// Looks at domains. One serves a whole run and may be shared.
 pub struct Auditor {
     lookup: Arc<dyn Lookup>,
@@ -54,10 +68,21 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// An auditor that asks `lookup` and dials what `reach` allows. Without a prober mail hosts are
-    /// looked up and not spoken to.
+    /// An auditor for one run that asks `lookup`, and dials mail hosts within `reach`, which is also the
+    /// prober's. Without a prober mail hosts are looked up and not spoken to.
     pub fn new(lookup: Arc<dyn Lookup>, prober: Option<Prober>, fetcher: Fetcher, reach: Reach) -> Self {
-        let looks = prober.map(|prober| Arc::new(Looks::new(prober)));
+        Self::paced(lookup, prober, fetcher, reach, Pace::ONE_RUN)
+    }
+
+    /// The same with looks at mail hosts that serve as long as `pace` says.
+    pub fn paced(
+        lookup: Arc<dyn Lookup>,
+        prober: Option<Prober>,
+        fetcher: Fetcher,
+        reach: Reach,
+        pace: Pace,
+    ) -> Self {
+        let looks = prober.map(|prober| Arc::new(Looks::new(prober, pace)));
         Self { lookup, fetcher, looks, reach, port_25_answers: AtomicBool::new(false) }
     }
 
@@ -69,16 +94,26 @@ impl Auditor {
         expected: Option<Expected>,
         now: Timestamp,
     ) -> Observations {
+        self.look_at(domain, Scope::ALL, expected, now).await
+    }
+
+    async fn look_at(
+        &self,
+        domain: &DomainName,
+        scope: Scope,
+        expected: Option<Expected>,
+        now: Timestamp,
+    ) -> Observations {
         let name = |front: &str| DnsName::new(&format!("{front}{domain}"));
         let lookup = &*self.lookup;
         let (sts, report) = (name("_mta-sts."), name("_smtp._tls."));
         let (record, report_record, elsewhere, wildcard, caa, fetched, mail) = tokio::join!(
             lookup.txt(&sts),
             lookup.txt(&report),
-            self.elsewhere(domain),
+            elsewhere(lookup, domain),
             self.is_wildcard(domain),
             self.caa(domain),
-            self.fetch(domain, now),
+            async { if scope.policy { self.fetch(domain, now).await } else { Fetched::nothing() } },
             self.mail(domain, now),
         );
         let Fetched { policy_host, no_way_to, fetches } = fetched;
@@ -104,27 +139,11 @@ impl Auditor {
         }
     }
 
-    /// TXT records where an STS record does not belong. A silence here hides only a hint.
-    async fn elsewhere(&self, domain: &DomainName) -> Vec<(DnsName, TxtAnswer)> {
-        let mut found = vec![];
-        for front in WRONG_PLACES {
-            let name = DnsName::new(&format!("{front}{domain}"));
-            if let Ok(answer) = self.lookup.txt(&name).await
-                && !answer.data.records.is_empty()
-            {
-                found.push((name, answer.data));
-            }
-        }
-        found
-    }
-
     /// Whether a name that nobody made has an STS record. Other TXT records of a wildcard do no harm.
-    async fn is_wildcard(&self, domain: &DomainName) -> bool {
+    async fn is_wildcard(&self, domain: &DomainName) -> Option<bool> {
         let name = DnsName::new(&format!("{NOBODYS_NAME}.{domain}"));
-        let answer = self.lookup.txt(&name).await;
-        answer.is_ok_and(|answer| {
-            answer.data.records.iter().any(|strings| strings.concat().starts_with(b"v=STSv1"))
-        })
+        let answer = self.lookup.txt(&name).await.ok()?;
+        Some(answer.data.records.iter().any(|strings| strings.concat().starts_with(b"v=STSv1")))
     }
 
     async fn caa(&self, domain: &DomainName) -> Result<Option<caa::RelevantSet>, (DnsName, Unanswered)> {
@@ -136,7 +155,7 @@ impl Auditor {
 
     /// Fetches the policy from each address, both ways, all at once.
     async fn fetch(&self, domain: &DomainName, now: Timestamp) -> Fetched {
-        let Ok(host) = PolicyHost::of(domain) else { return Fetched::of(Ok(Addresses::default())) };
+        let Ok(host) = PolicyHost::of(domain) else { return Fetched::nothing() };
         let addresses = match self.lookup.addresses(&DnsName::from(&host)).await {
             Ok(addresses) => addresses,
             Err(unanswered) => return Fetched::of(Err(unanswered)),
@@ -144,7 +163,7 @@ impl Auditor {
         let mut fetching = JoinSet::new();
         let mut no_way_to = vec![];
         for address in of_both_families(&addresses) {
-            if self.reach.refuses(address).is_none() && !leads_from_here(address).await {
+            if self.fetcher.reach().refuses(address).is_none() && !leads_from_here(address).await {
                 no_way_to.push(address);
                 continue;
             }
@@ -199,6 +218,33 @@ impl Auditor {
     }
 }
 
+#[async_trait::async_trait]
+impl Look for Auditor {
+    async fn look(
+        &self,
+        domain: &DomainName,
+        scope: Scope,
+        expected: Option<Expected>,
+        now: Timestamp,
+    ) -> Observations {
+        self.look_at(domain, scope, expected, now).await
+    }
+}
+
+/// TXT records where an STS record does not belong. A silence here hides only a hint.
+pub async fn elsewhere(lookup: &dyn Lookup, domain: &DomainName) -> Vec<(DnsName, TxtAnswer)> {
+    let mut found = vec![];
+    for front in WRONG_PLACES {
+        let name = DnsName::new(&format!("{front}{domain}"));
+        if let Ok(answer) = lookup.txt(&name).await
+            && !answer.data.records.is_empty()
+        {
+            found.push((name, answer.data));
+        }
+    }
+    found
+}
+
 /// What was seen of a policy host.
 struct Fetched {
     policy_host: Result<Addresses, Unanswered>,
@@ -207,6 +253,10 @@ struct Fetched {
 }
 
 impl Fetched {
+    fn nothing() -> Self {
+        Self::of(Ok(Addresses::default()))
+    }
+
     /// Nothing but where the name leads, if anywhere.
     fn of(policy_host: Result<Addresses, Unanswered>) -> Self {
         Self { policy_host, no_way_to: vec![], fetches: vec![] }
@@ -253,26 +303,58 @@ async fn look_at_host(
         }
         _ => None,
     };
-    let (mut refused, mut probes, mut left_out) = (vec![], vec![], 0);
-    if let Ok(addresses) = &addresses {
-        let (inner, outer): (Vec<IpAddr>, Vec<IpAddr>) =
-            addresses.iter().partition(|address| reach.refuses(*address).is_some());
-        let network = |address| reach.refuses(address).map(|network| (address, network));
-        refused = inner.into_iter().filter_map(network).collect();
-        left_out = outer.len().saturating_sub(ADDRESSES_MAX);
-        if let Some(looks) = looks {
-            let deadline = Instant::now() + HOST_DEADLINE;
-            let dialled = of_both_families(addresses).into_iter().filter(|address| outer.contains(address));
-            for address in dialled {
-                match timeout_at(deadline, looks.look(&host, address, now)).await {
-                    Ok(probe) => probes.push(probe),
-                    Err(_) => left_out += 1,
+    let mut seen = HostSeen {
+        host,
+        preference,
+        addresses,
+        refused: vec![],
+        probes: vec![],
+        doubted_until: None,
+        tlsa: Some(tlsa),
+        has_report_record,
+    };
+    let Ok(addresses) = &seen.addresses else { return (seen, 0) };
+    let (inner, outer): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|address| reach.refuses(*address).is_some());
+    let dialled = of_both_families(addresses).into_iter().filter(|address| outer.contains(address));
+    let network = |address| reach.refuses(address).map(|network| (address, network));
+    seen.refused = inner.into_iter().filter_map(network).collect();
+    let mut left_out = outer.len().saturating_sub(ADDRESSES_MAX);
+    if let Some(looks) = looks {
+        let deadline = Instant::now() + HOST_DEADLINE;
+        for address in dialled.collect::<Vec<_>>() {
+            match timeout_at(deadline, look_at_address(looks, &seen, address, now)).await {
+                Ok(Some(look)) => {
+                    let until = look.doubtful.then_some(look.until);
+                    seen.doubted_until = seen.doubted_until.max(until);
+                    seen.probes.push(look.probe);
                 }
+                Ok(None) | Err(_) => left_out += 1,
             }
         }
     }
-    let seen = HostSeen { host, preference, addresses, refused, probes, tlsa: Some(tlsa), has_report_record };
     (seen, left_out)
+}
+
+/// What one address of a host shows. A chain that matches no TLSA record and was not seen just now is
+/// seen once more: records and certificate change together, and the records are of now.
+async fn look_at_address(looks: &Looks, host: &HostSeen, address: IpAddr, now: Timestamp) -> Option<Glance> {
+    let tlsa: &[_] = match &host.tlsa {
+        Some(Ok(Answer { data: TlsaAnswer { records, .. }, secure: true, .. })) => records,
+        _ => &[],
+    };
+    let wanted = Wanted { chain: !tlsa.is_empty(), since: None };
+    let look = looks.look(&host.host, address, wanted, now).await?;
+    let Some(tls) = look.probe.tls.as_ref().filter(|_| wanted.chain && look.probe.at < now) else {
+        return Some(look);
+    };
+    let judged = dane::judge(tlsa, &tls.certificates, host.host.as_str(), now);
+    match judged.usable && judged.matches.is_none() {
+        true => {
+            looks.look(&host.host, address, Wanted { since: Some(looks.lately(now)), ..wanted }, now).await
+        }
+        false => Some(look),
+    }
 }
 
 /// The addresses to dial, at most [`ADDRESSES_MAX`], of both families in turn.

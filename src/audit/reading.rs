@@ -10,7 +10,7 @@ use crate::{
     policy_fetch::{Answered, Fetch, Outcome},
 };
 use jiff::Timestamp;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// The observations, read once.
 pub(super) struct Reading<'a> {
@@ -21,9 +21,10 @@ pub(super) struct Reading<'a> {
     pub bodies: Vec<(IpAddr, &'a Answered, ParsedPolicy)>,
     /// The first of them that is a policy.
     pub policy: Option<usize>,
-    /// Whether the domain has anything of MTA-STS.
+    /// Whether the domain has anything of MTA-STS; if only because we serve a policy for it.
     pub present: bool,
-    /// By which the severity of findings is chosen: testing, where there is no policy.
+    /// By which the severity of findings is chosen: that of the policy that the world sees, else of the
+    /// one that we serve, else testing.
     pub mode: Mode,
 }
 
@@ -42,9 +43,10 @@ impl<'a> Reading<'a> {
             }
         }
         let policy = bodies.iter().position(|(.., parsed)| parsed.is_valid());
-        let mode = policy.and_then(|at| bodies.get(at)?.2.mode).unwrap_or(Mode::Testing);
+        let ours = seen.expected.as_ref().map(|ours| ours.policy.policy().mode());
+        let mode = policy.and_then(|at| bodies.get(at)?.2.mode).or(ours).unwrap_or(Mode::Testing);
         let mut reading = Self { seen, now, record, bodies, policy, present: true, mode };
-        reading.present = reading.is_present();
+        reading.present = ours.is_some() || reading.is_present();
         reading
     }
 
@@ -63,6 +65,13 @@ impl<'a> Reading<'a> {
     /// The policy, when there is a valid one.
     pub fn parsed(&self) -> Option<&ParsedPolicy> {
         self.bodies.get(self.policy?).map(|(.., parsed)| parsed)
+    }
+
+    /// The patterns of that policy, or of the one that we serve.
+    pub fn patterns(&self) -> Option<Vec<String>> {
+        let ours = || self.seen.expected.as_ref().map(|ours| ours.policy.policy().mx());
+        let seen = self.parsed().map(|policy| policy.mx.clone());
+        seen.or_else(|| Some(ours()?.iter().map(ToString::to_string).collect()))
     }
 
     pub fn finding(&self, code: FindingCode) -> Finding {
@@ -92,15 +101,26 @@ pub(super) struct AtAddress {
     pub severity: Option<Severity>,
 }
 
-/// One finding for a whole host where all its `looked_at` addresses show the same, and one for each
-/// address otherwise.
+/// One finding for a whole host where all its `looked_at` addresses show the same, as far as they prove
+/// anything, and one for each address otherwise.
 pub(super) fn by_address(mode: Mode, host: &str, looked_at: usize, seen: Vec<AtAddress>) -> Vec<Finding> {
     let mut findings = vec![];
     let mut codes: Vec<FindingCode> = seen.iter().map(|at| at.code).collect();
     codes.sort_unstable();
     codes.dedup();
+    let is_unknown = |at: &AtAddress| {
+        at.severity == Some(Severity::Unknown) || at.code.entry().severity(mode) == Severity::Unknown
+    };
+    let silent: BTreeSet<IpAddr> = seen.iter().filter(|at| is_unknown(at)).map(|at| at.address).collect();
     for code in codes {
         let of_code: Vec<&AtAddress> = seen.iter().filter(|at| at.code == code).collect();
+        // An address that proves nothing does not make a fault of the host one of its other addresses.
+        let looked_at = match of_code.iter().any(|at| is_unknown(at)) {
+            true => looked_at,
+            false => {
+                looked_at - silent.iter().filter(|at| of_code.iter().all(|one| one.address != **at)).count()
+            }
+        };
         let raised = |finding: Finding, at: &AtAddress| match at.severity {
             Some(Severity::Unknown) => Finding { severity: Severity::Unknown, ..finding },
             Some(severity) => finding.at_least(severity),

@@ -62,7 +62,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
                 let evidence = format!("{} s", ttl.as_secs());
                 topic.found(reading.finding(Code::StsRecordTtlLong).with_evidence(&evidence));
             }
-            if seen.wildcard {
+            if seen.wildcard == Some(true) {
                 topic.found(reading.finding(Code::StsRecordWildcard));
             }
             if reading.record.audit() != Audit::Error {

@@ -1,15 +1,17 @@
 //! What an audit says in the end: a verdict, and per topic what was seen and found.
 
 use super::{
-    Finding, Observations, Severity, Topic, beside, hosts, policy, reading::Reading, record, transport,
+    Expected, Finding, Observations, Severity, Topic, beside, hosts, policy, reading::Reading, record,
+    transport,
 };
 use crate::{
-    dns::MxAnswer,
+    dns::{Answer, DnsName, MxAnswer, TxtAnswer, Unanswered},
     name::DomainName,
-    policy::{Mode, RecordOutcome},
+    policy::{Mode, RecordOutcome, RenderedPolicy},
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The name and version of the JSON form; `docs/schemas/audit.schema.json` describes it.
 pub const SCHEMA: &str = "mta-sts-audit/1";
@@ -113,6 +115,29 @@ pub fn judge(seen: &Observations, now: Timestamp) -> Report {
     let verdict = verdict(&reading, mode, topics.iter().flat_map(|topic| &topic.findings));
     let compatibility = policy::compatibility(&reading);
     Report { domain: seen.domain.clone(), at: seen.at, mode, verdict, topics, compatibility }
+}
+
+/// Judges the STS record of a domain for which we serve `policy`, and nothing else (RFC 8461 §3.1, §8.1);
+/// sorted. `elsewhere` is what stands where such records are put by mistake. Pure.
+pub fn judge_record(
+    domain: &DomainName,
+    record: Result<Answer<TxtAnswer>, Unanswered>,
+    elsewhere: Vec<(DnsName, TxtAnswer)>,
+    policy: &Arc<RenderedPolicy>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let seen = Observations {
+        record,
+        elsewhere,
+        expected: Some(Expected { policy: Arc::clone(policy), addresses: vec![], issuer: None }),
+        ..Observations::of_nothing(domain.clone(), now)
+    };
+    let reading = Reading::of(&seen, now);
+    let mut findings = record::judge(&reading).findings;
+    findings.extend(beside::consistency(&reading).findings);
+    findings.sort_unstable();
+    findings.dedup();
+    findings
 }
 
 fn verdict<'a>(

@@ -1,7 +1,8 @@
 //! Promises of the judge, on fixed observations.
 
-mod fixed;
+pub(crate) mod fixed;
 mod schema;
+mod shared;
 
 use super::*;
 use crate::{
@@ -302,7 +303,7 @@ async fn who_points_inward_is_not_dialled_and_bounds_hold() {
         lookup.set_addresses(name, &["192.168.0.1"]);
     }
     let seen = auditor(lookup).audit(&domain, None, now()).await;
-    assert!(!seen.wildcard, "an SPF record for every name does no harm");
+    assert_eq!(seen.wildcard, Some(false), "an SPF record for every name does no harm");
     assert_eq!((seen.hosts.len(), seen.left_out), (5, 4));
     assert!(seen.hosts.iter().all(|host| host.probes.is_empty()), "{:?}", seen.hosts);
     let found = found(&seen);
@@ -383,4 +384,32 @@ fn a_host_that_speaks_only_old_tls_is_told_once() {
     let mut seen = good();
     seen.hosts[0].probes = vec![probe.into()];
     check(&seen, &[("MX_TLS_TOO_OLD", "mx1.example.com")]);
+}
+
+#[test]
+fn a_mail_host_that_is_this_machine_is_a_note_and_no_fault() {
+    let mut seen = good();
+    let ours = "198.20.0.25".parse().unwrap();
+    seen.hosts[0].probes.clear();
+    seen.hosts[0].refused = vec![(ours, crate::dialing::OWN_ADDRESS)];
+    let report = judge(&seen, now());
+    let found: Vec<_> =
+        report.findings().map(|finding| (finding.code, &*finding.subject, &*finding.evidence)).collect();
+    assert_eq!(found, [(FindingCode::MxHostOurs, "mx1.example.com", "198.20.0.25")]);
+    assert_eq!(report.verdict.word, "ok");
+}
+
+#[test]
+fn what_we_serve_judges_where_the_policy_is_not_seen() {
+    let mut seen = good();
+    let mx = vec![crate::policy::MxPattern::from_ascii("mx1.example.com").unwrap()];
+    let policy = crate::policy::Policy::new(crate::policy::Mode::Enforce, mx, crate::policy::MaxAge::WEEK);
+    let policy = crate::policy::RenderedPolicy::of(policy.unwrap()).unwrap();
+    seen.expected = Some(crate::audit::Expected { policy: policy.into(), addresses: vec![], issuer: None });
+    (seen.record, seen.fetches) = (Ok(txt(&[])), vec![]);
+    let report = judge(&seen, now());
+    let severity = |code| report.findings().find(|finding| finding.code == code).map(|found| found.severity);
+    assert_eq!(severity(FindingCode::MxNotInPolicy), Some(Severity::Error), "as enforce has it");
+    assert_eq!(severity(FindingCode::StsRecordMissing), Some(Severity::Error));
+    assert_eq!(severity(FindingCode::NoMtaSts), None);
 }

@@ -32,7 +32,7 @@ pub(super) fn judge(reading: &Reading<'_>) -> TopicReport {
 
 /// Whether nothing at all came back, which may be our own network's doing. Who refuses a connection
 /// has answered.
-pub(super) fn never_connected(probe: &Probe) -> bool {
+pub fn never_connected(probe: &Probe) -> bool {
     matches!(
         probe.outcome,
         Outcome::Unknown(Why::ConnectTimeout | Why::Unreachable | Why::NoRouteHere | Why::RefusedNetwork)

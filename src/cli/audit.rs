@@ -317,6 +317,27 @@ mod tests {
         assert!(parse(&["a.example", "--fail-on", "unknown"]).is_err());
     }
 
+    // Silence at port 25 is our network's doing until anything answers there, for whichever domain.
+    #[test]
+    fn what_silence_at_port_25_means_is_decided_by_the_run_as_a_whole() {
+        use crate::audit::{FindingCode, tests::fixed};
+        let codes = |report: Report| -> Vec<FindingCode> {
+            let transport = [FindingCode::MxPort25BlockedHere, FindingCode::MxUnreachable];
+            report.findings().map(|finding| finding.code).filter(|code| transport.contains(code)).collect()
+        };
+        let now = fixed::blocked().at;
+        let silent = || Judged::of(fixed::blocked(), now);
+        assert_eq!(codes(silent().report(false)), [FindingCode::MxPort25BlockedHere]);
+        assert_eq!(codes(silent().report(true)), [FindingCode::MxUnreachable; 2]);
+        // Who was looked at when another had answered already needs no second report.
+        let later = Judged::of(Observations { port_25_answers: true, ..fixed::blocked() }, now);
+        assert!(later.if_port_25_answers.is_none() && later.port_25_answers);
+        assert_eq!(codes(later.report(true)), [FindingCode::MxUnreachable; 2]);
+        // Who was not spoken to can say nothing of it.
+        let mute = Observations { hosts: vec![], port_25_answers: false, ..fixed::good() };
+        assert!(Judged::of(mute, now).if_port_25_answers.is_none());
+    }
+
     #[test]
     fn a_finding_outweighs_what_could_not_be_told() {
         let (fine, findings, unknown) = (End::Fine, End::Findings, End::CouldNotTell);

@@ -88,7 +88,10 @@ fn with_store(config: &ConfigArg, work: impl AsyncFnOnce(&config::Store) -> Resu
         Ok(code) => code,
         Err(error) => {
             eprintln!("mta-stsd: {}", chain(&error));
-            FAILED
+            match error {
+                BackupError::Store(error) if error.needs_a_person() => CONFIG,
+                _ => FAILED,
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     name::PolicyHost,
     reload::Reloader,
     snapshot::SharedSnapshot,
-    storage::{MasterKey, Next, Scheduled, StoreReader},
+    storage::{MasterKey, Next, Scheduled, StorageError, StoreReader},
 };
 use clap::{Args, Subcommand};
 use std::{
@@ -153,11 +153,20 @@ fn read(args: &HostArgs) -> Result<(Certificate, Option<Scheduled>), u8> {
         eprintln!("mta-stsd: {}", chain(error));
         FAILED
     };
-    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose().map_err(|e| failed(&e))?;
+    let refused = |error: StorageError| {
+        let code = failed(&error);
+        if error.needs_a_person() { CONFIG } else { code }
+    };
+    // No time mends a key that is not there, or is none.
+    let key = server.store.key_file.as_deref().map(MasterKey::read).transpose();
+    let key = key.map_err(|error| {
+        failed(&error);
+        CONFIG
+    })?;
     let runtime = small_runtime().map_err(|e| failed(&e))?;
     let read = runtime.block_on(async {
-        let store = StoreReader::open(&server.store.directory, key).await.map_err(|e| failed(&e))?;
-        let certificate = store.certificate(&host).await.map_err(|e| failed(&e))?;
+        let store = StoreReader::open(&server.store.directory, key).await.map_err(refused)?;
+        let certificate = store.certificate(&host).await.map_err(refused)?;
         // A store of an older version has no schedule; what it holds can be shown all the same.
         let row = store.scheduled(&host).await.ok().flatten();
         Ok::<_, u8>(certificate.map(|certificate| (certificate, row)))

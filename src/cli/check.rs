@@ -1,10 +1,10 @@
 //! `mta-stsd check`: what a reload or a restart would say of the configuration.
 
-use super::{CONFIG, ConfigArg, DONE, counted, standing::Standing};
+use super::{CONFIG, ConfigArg, DONE, counted, small_runtime, standing::Standing};
 use crate::{
-    config::{Fault, Severity},
+    config::{Fault, Severity, Store},
     logging::chain,
-    storage::{KeyFileError, MasterKey},
+    storage::{KeyFileError, MasterKey, StoreReader},
 };
 use clap::Args;
 use serde::Serialize;
@@ -42,7 +42,9 @@ struct Verdict<'a> {
 pub(super) fn run(args: &CheckArgs) -> u8 {
     let Standing { reloader, snapshot, mut report, .. } = Standing::of(&args.config);
     let key_file = reloader.server().and_then(|server| server.store.key_file.as_deref());
-    if let Some(fault) = key_file.and_then(key_file_fault) {
+    let key_fault = key_file.and_then(key_file_fault);
+    let store_fault = || reloader.server().and_then(|server| store_fault(&server.store));
+    if let Some(fault) = key_fault.or_else(store_fault) {
         if fault.holds_back() { &mut report.faults } else { &mut report.warnings }.push(fault);
     }
     let accepted = report.faults.is_empty() && (report.warnings.is_empty() || !args.deny_warnings);
@@ -75,6 +77,29 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
         );
     }
     if accepted { DONE } else { CONFIG }
+}
+
+/// What a start would say of the store, when there is one: above all, whether the master key is the one
+/// it is sealed with. It is read beside a daemon that works with it, and not written.
+fn store_fault(store: &Store) -> Option<Fault> {
+    if !StoreReader::is_there(&store.directory) {
+        return None;
+    }
+    let key = store.key_file.as_deref().map(MasterKey::read).transpose().ok()?;
+    let runtime = small_runtime().ok()?;
+    let error = runtime.block_on(StoreReader::open(&store.directory, key)).err()?;
+    let (severity, remedy) = match error.needs_a_person() {
+        true => (
+            Severity::Fault,
+            "name the master key that it was sealed with (store.key_file), or restore a backup; until then no \
+             daemon starts",
+        ),
+        false => (
+            Severity::Warning,
+            "make sure that the service can read it (store.directory); who checks may not be allowed to",
+        ),
+    };
+    Some(Fault::of_file(severity, &store.directory, chain(&error).to_string(), remedy.to_owned()))
 }
 
 /// What a start would say of the master key. A file that is not for us may well be for the service, or

@@ -31,6 +31,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> u8 {
     process::harden();
+    process::count_panics();
     if let Err(error) = logging::init(args.log_format.unwrap_or_else(Format::fitting), &args.log_level) {
         eprintln!("mta-stsd: {error}");
         return super::USAGE;

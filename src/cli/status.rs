@@ -2,7 +2,7 @@
 
 use super::{CONFIG, ConfigArg, DONE, USAGE, asking::DaemonArgs, counted};
 use crate::{
-    admin::{DomainReport, ListedHost, Overview, client},
+    admin::{DomainReport, EventReport, ListedHost, Overview, client},
     name::DomainName,
 };
 use clap::Args;
@@ -41,6 +41,9 @@ pub(super) fn run(args: &StatusArgs) -> u8 {
         Ok(DONE)
     })
 }
+
+/// Findings that ended, as many as a person reads at once.
+const HISTORY_SHOWN: usize = 10;
 
 /// What the internal authority's certificates are worth.
 const UNTRUSTED: &str = "signed by the internal root, which no sender trusts";
@@ -95,9 +98,9 @@ fn describe(overview: &Overview, one_domain: bool, config: &ConfigArg) -> String
     }
     if !overview.reload.refused.is_empty() {
         line(if overview.reload.server_refused {
-            "the last edit was refused as a whole; everything is served as before:"
+            "the configuration is refused as a whole; everything is served as before:"
         } else {
-            "the last edit was refused in part; what is served there is older:"
+            "the configuration is refused in part; there what was good before is served, if anything:"
         });
         line(overview.reload.refused.trim_end());
     }
@@ -146,6 +149,35 @@ fn describe_schedule(schedule: &ListedHost, config: &ConfigArg, line: &mut impl 
             "  window       {start} to {end}, as the authority suggests{}",
             why.unwrap_or_default()
         ));
+    }
+}
+
+/// What was and is no more; what is there now is told above.
+fn describe_history(history: &[EventReport], line: &mut impl FnMut(&str)) {
+    let over: Vec<_> = history.iter().filter_map(|event| Some((event, event.until?))).collect();
+    for (event, until) in over.iter().take(HISTORY_SHOWN) {
+        let EventReport { code, subject, severity, since, .. } = event;
+        let about = if subject.is_empty() { String::new() } else { format!(" ({subject})") };
+        line(&format!("  earlier      {severity} {code}{about} from {since} to {until}"));
+    }
+    if over.len() > HISTORY_SHOWN {
+        line(&format!("               … and {} more; --json has them", over.len() - HISTORY_SHOWN));
+    }
+}
+
+/// The mail hosts as the last audit saw them.
+fn describe_mail_hosts(domain: &DomainReport, line: &mut impl FnMut(&str)) {
+    let Some(at) = domain.audited_at else { return };
+    line(&format!("  audited      {at}"));
+    for host in &domain.mail_hosts {
+        let allowed = if host.allowed { "" } else { ", not in the policy" };
+        let addresses: Vec<String> = host
+            .addresses
+            .iter()
+            .map(|one| format!("{} {}", one.address, one.transport.replace('_', " ")))
+            .collect();
+        let addresses = if addresses.is_empty() { "not looked at".to_owned() } else { addresses.join(", ") };
+        line(&format!("  mail host    {} {}{allowed}: {addresses}", host.preference, host.host));
     }
 }
 
@@ -203,12 +235,14 @@ fn describe_domain(
             line(&format!("  MX records   no answer from DNS yet, last asked {checked}"))
         }
     }
+    describe_mail_hosts(domain, line);
     for finding in &domain.findings {
         line(&format!(
             "  {:<12} {} since {}: {}",
             finding.severity, finding.code, finding.since, finding.remedy
         ));
     }
+    describe_history(&domain.history, line);
     if overview.internal_authority {
         line("  to publish, but not the TXT record while the internal root signs:");
     } else {
@@ -223,5 +257,38 @@ fn describe_domain(
     }
     for record in &domain.records {
         line(&format!("    {record}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_told_with_its_days_and_not_without_end() {
+        let event = |hour: usize, until: bool| EventReport {
+            code: "MX_NOT_IN_POLICY".to_owned(),
+            subject: if hour == 0 { String::new() } else { "mx.example.net".to_owned() },
+            severity: "error".to_owned(),
+            since: format!("2026-11-21T{hour:02}:00:00Z").parse().unwrap(),
+            until: until.then(|| "2026-11-22T00:00:00Z".parse().unwrap()),
+        };
+        let lines = |history: &[EventReport]| {
+            let mut lines = Vec::new();
+            describe_history(history, &mut |line: &str| lines.push(line.to_owned()));
+            lines
+        };
+        let told = lines(&[event(2, false), event(1, true), event(0, true)]);
+        assert_eq!(
+            told,
+            [
+                "  earlier      error MX_NOT_IN_POLICY (mx.example.net) from 2026-11-21T01:00:00Z to 2026-11-22T00:00:00Z",
+                "  earlier      error MX_NOT_IN_POLICY from 2026-11-21T00:00:00Z to 2026-11-22T00:00:00Z",
+            ]
+        );
+        let many: Vec<_> = (0..HISTORY_SHOWN + 3).map(|hour| event(hour, true)).collect();
+        let told = lines(&many);
+        assert_eq!(told.len(), HISTORY_SHOWN + 1);
+        assert!(told.last().unwrap().contains("3 more"), "{told:?}");
     }
 }

@@ -47,6 +47,8 @@ pub enum AlertTarget {
         url: String,
         /// File with the secret that signs; read again for every delivery.
         secret_file: Option<PathBuf>,
+        /// PEM file with roots to trust beside the system's; read again for every delivery.
+        root_file: Option<PathBuf>,
         /// What the document looks like.
         format: AlertFormat,
         /// The longest one delivery may take.
@@ -64,8 +66,8 @@ pub enum AlertTarget {
 impl fmt::Debug for AlertTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Webhook { url, secret_file, format, timeout } => {
-                f.debug_tuple("Webhook").field(&(url, secret_file, format, timeout)).finish()
+            Self::Webhook { url, secret_file, root_file, format, timeout } => {
+                f.debug_tuple("Webhook").field(&(url, secret_file, root_file, format, timeout)).finish()
             }
             Self::Command { argv, timeout } => f.debug_tuple("Command").field(&(argv, timeout)).finish(),
         }
@@ -185,17 +187,18 @@ fn target(
         let problem = if by_url { "an alert has both url and command" } else { "an alert goes nowhere" };
         reading.fault(place, "alerts", problem, "write either url = \"https://…\" or command = [\"/…\"]");
     }
-    for key in ["secret_file", "format"].into_iter().filter(|key| by_command && table.has(key)) {
+    for key in ["secret_file", "root_file", "format"].into_iter().filter(|key| by_command && table.has(key)) {
         let problem = format!("{key} has no meaning for a command");
         reading.fault(table.span_of(key), &table.key(key), problem, "take it out");
     }
     let url = url(table, reading);
     let secret_file = credentials::file(table, reading, folder, "secret_file");
+    let root_file = credentials::file(table, reading, folder, "root_file");
     let words = [("json", AlertFormat::Json), ("slack", AlertFormat::Slack)];
     let format = one_of(table, reading, "format", &words).unwrap_or(AlertFormat::Json);
     let argv = command(table, reading);
     match (url, argv) {
-        (Some(url), _) => Some(AlertTarget::Webhook { url, secret_file, format, timeout }),
+        (Some(url), _) => Some(AlertTarget::Webhook { url, secret_file, root_file, format, timeout }),
         (None, Some(argv)) => Some(AlertTarget::Command { argv, timeout }),
         (None, None) => None,
     }

@@ -278,7 +278,7 @@ pub struct Dns {
     pub trust_ad: bool,
 }
 
-/// `[cross_check]`: policies against MX records.
+/// `[cross_check]`: policies against what the world shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrossCheck {
     /// Whether it runs.
@@ -289,6 +289,22 @@ pub struct CrossCheck {
     pub recheck: Duration,
     /// Whether the STS records of domains are looked at as well.
     pub records: bool,
+    /// Whether domains are audited as well.
+    pub audit: bool,
+    /// Every domain is audited once in this time.
+    pub audit_every: Duration,
+    /// After this time what would alarm in an audit is looked at again.
+    pub audit_recheck: Duration,
+    /// Domains that are audited at once.
+    pub audits_at_once: usize,
+    /// Whether an audit speaks SMTP to mail hosts.
+    pub probe_mx: bool,
+    /// The name that mail hosts are greeted with; `None`: that of `publish.cname`, if there is one.
+    pub ehlo_name: Option<String>,
+    /// PEM file with roots to trust beside Mozilla's.
+    pub root_file: Option<PathBuf>,
+    /// Whether audits dial addresses in private networks, too.
+    pub dial_private: bool,
 }
 
 /// `[limits]`: what strangers may use up. Defaults and reasons are in `config.example.toml`.

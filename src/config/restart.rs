@@ -41,7 +41,9 @@ impl Server {
         let AccessLog { to, format, addresses } = access_log;
         let Store { directory: store_directory, key_file } = store;
         let Dns { servers, second_servers, timeout, retries, lookups_at_once, trust_ad } = dns;
-        let CrossCheck { enabled, period, recheck, records } = cross_check;
+        let CrossCheck { enabled, period, recheck, records, audit, audit_every, .. } = cross_check;
+        let CrossCheck { audit_recheck, audits_at_once, probe_mx, ehlo_name, .. } = cross_check;
+        let CrossCheck { root_file: trusted, dial_private, .. } = cross_check;
         let Admin { socket, listen: page, names, token_file, certificate } = admin;
         let setting = |key, value: String| Setting { key, value, secret: false };
         let secret = |key, value: String| Setting { key, value, secret: true };
@@ -72,6 +74,14 @@ impl Server {
             setting("cross_check.period", duration_shown(*period)),
             setting("cross_check.records", records.to_string()),
             setting("cross_check.recheck", duration_shown(*recheck)),
+            setting("cross_check.audit", audit.to_string()),
+            setting("cross_check.audit_every", duration_shown(*audit_every)),
+            setting("cross_check.audit_recheck", duration_shown(*audit_recheck)),
+            setting("cross_check.audits_at_once", audits_at_once.to_string()),
+            setting("cross_check.probe_mx", probe_mx.to_string()),
+            setting("cross_check.ehlo_name", ehlo_name.clone().unwrap_or("none".into())),
+            setting("cross_check.root_file", trusted.as_deref().map_or("none".into(), path)),
+            setting("cross_check.dial_private", dial_private.to_string()),
             // Arguments and addresses may be secrets as well.
             secret("alerts", format!("{alerts:?}")),
             setting("admin.socket", path(socket)),

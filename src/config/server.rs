@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod authorities;
+mod cross_check;
 mod listen;
 mod store;
 
@@ -10,8 +11,8 @@ pub use access_log::{AccessLog, AccessLogAddresses, AccessLogFormat, AccessLogTo
 pub use authorities::is_contact;
 
 use super::{
-    Acme, Allowance, AuthoritySettings, Budgets, CrossCheck, Dns, Limits, Listen, Preflight, Publish, Server,
-    alerts, credentials,
+    Acme, Allowance, AuthoritySettings, Budgets, Dns, Limits, Listen, Preflight, Publish, Server, alerts,
+    credentials,
     fault::quoted,
     file::{Reading, Table, Written},
 };
@@ -91,12 +92,6 @@ impl Default for Preflight {
     }
 }
 
-impl Default for CrossCheck {
-    fn default() -> Self {
-        Self { enabled: true, period: HOUR, recheck: 2 * MINUTE, records: true }
-    }
-}
-
 /// Reads the server's tables of the main file. Where something is wrong a fault is left with
 /// `reading` and the default stands in, so that all faults come at once.
 pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Path) -> Server {
@@ -108,7 +103,7 @@ pub(super) fn read(root: &mut Table<'_, '_>, reading: &Reading<'_>, folder: &Pat
         access_log: reader.access_log(root.table("access_log")),
         admin: reader.admin(root.table("admin"), &store),
         dns: reader.dns(root.table("dns")),
-        cross_check: cross_check(root.table("cross_check")),
+        cross_check: reader.cross_check(root.table("cross_check")),
         alerts: alerts::read(root, reading, folder),
         limits: limits(root.table("limits")),
         publish: reader.publish(root.table("publish")),
@@ -371,17 +366,6 @@ fn budgets(table: Option<Table<'_, '_>>, budgets: &mut Budgets) {
     duration(t, "name_failures_period", &mut b.failures.period, MINUTE..=30 * DAY);
     b.renewals_percent = t.number("renewals_percent", b.renewals_percent, 1..=100);
     table.finish();
-}
-
-fn cross_check(table: Option<Table<'_, '_>>) -> CrossCheck {
-    let mut cross_check = CrossCheck::default();
-    let Some(mut table) = table else { return cross_check };
-    cross_check.enabled = table.flag("enabled").unwrap_or(cross_check.enabled);
-    duration(&mut table, "period", &mut cross_check.period, MINUTE..=7 * DAY);
-    cross_check.records = table.flag("records").unwrap_or(cross_check.records);
-    duration(&mut table, "recheck", &mut cross_check.recheck, 10 * SECOND..=HOUR);
-    table.finish();
-    cross_check
 }
 
 fn limits(table: Option<Table<'_, '_>>) -> Limits {

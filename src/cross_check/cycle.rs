@@ -1,19 +1,26 @@
-//! Goes round all domains, gently: each as often as its TTL says, spread evenly, new and changed ones first.
+//! Goes round all domains, gently: each as often as its TTL says, spread evenly, new and changed ones first;
+//! and round them once more, slowly, for whole audits (see [`super::audits`]).
 //!
-//! The loop asks; what the answer means is decided by [`compare`], and what is new about it by the
-//! status. A lost notice of a new snapshot costs nothing but time: the next one is compared whole.
+//! The loop asks; what the answer means is decided by [`compare`], [`judge_record`] and
+//! [`super::verdict`], and what is new about it by the status. A lost notice of a new snapshot costs
+//! nothing but time: the next one is compared whole.
 
 use super::{
-    CrossCheckHandle, CrossCheckStatus, KnownFinding,
+    CrossCheckHandle, CrossCheckStatus, Expectations, KnownFinding,
+    audits::{Audited, Audits, CameTo, Outcome},
+    confirm::Sighting,
+    look::{QuickLook, look, weaker},
     place::place_of,
-    record::compare_record,
-    status::{Change, Judged},
+    source::Source,
+    status::Change,
+    told::log_change,
+    verdict::{self, Terms},
 };
 use crate::{
-    audit::{Finding, Seen, Severity, compare, worst},
+    audit::{Finding, Look, Observations, Seen, Severity, compare, judge_record},
     clock::Clock,
     config,
-    dns::{Agreed, Answer, DnsName, Lookup, MxAnswer, TxtAnswer, Unanswered},
+    dns::{Agreed, Lookup, UnansweredKind},
     logging::chain,
     name::{DomainName, PolicyHost},
     policy::RenderedPolicy,
@@ -50,10 +57,20 @@ const FORGOTTEN_AT_ONCE: usize = 10_000;
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Questions without an answer in a row that say that DNS is the trouble, not a domain.
 const SILENT_IN_A_ROW: u32 = 3;
-/// The most octets of findings in one log line.
-const LOGGED_MAX: usize = 256;
+/// What is said while nobody answers at port 25.
+const PORT_25_BLOCKED: &str = "no mail host answers at port 25: it may be closed from here; mail hosts are not judged (cross_check.probe_mx)";
+/// What is said while none of our own policy hosts is reached.
+const POLICY_HOSTS_AWAY: &str =
+    "no policy host of ours is reached from here: see whether this network leads to its own public addresses";
 
-/// The loop that compares all policies with DNS.
+/// What was kept of the process before.
+#[derive(Default)]
+struct Kept {
+    findings: HashMap<DomainName, Vec<KnownFinding>>,
+    audits: HashMap<DomainName, Timestamp>,
+}
+
+/// The loop that holds all policies against the world.
 pub struct CrossCheck {
     snapshot: SharedSnapshot,
     lookup: Arc<dyn Lookup>,
@@ -73,6 +90,10 @@ pub struct CrossCheck {
     silent_in_a_row: u32,
     /// Gives notice when the history may have changed.
     changes: watch::Sender<()>,
+    /// `None`: no audits.
+    audits: Option<Audits>,
+    /// Whether audits fetch policies: not under an authority whom nobody trusts.
+    fetches: bool,
     handle: CrossCheckHandle,
     /// Who is to be checked now.
     asked_for: mpsc::Receiver<PolicyHost>,
@@ -115,10 +136,20 @@ impl CrossCheck {
             unkept: HashSet::new(),
             silent_in_a_row: 0,
             changes: watch::Sender::new(()),
+            audits: None,
+            fetches: false,
             handle,
             asked_for,
             forget_at: Instant::now() + FORGET_EVERY,
         }
+    }
+
+    /// Audits as well, by `eye`, as often as the settings say. Policies are fetched where `fetches` says
+    /// that senders would trust their certificates.
+    #[must_use]
+    pub fn auditing(self, eye: Arc<dyn Look>, ours: Arc<dyn Expectations>, fetches: bool) -> Self {
+        let audits = Audits::new(eye, ours, self.clock, self.settings.clone());
+        Self { audits: Some(audits).filter(|_| self.settings.audit), fetches, ..self }
     }
 
     /// What is found, readable from anywhere.
@@ -152,11 +183,13 @@ impl CrossCheck {
         let mut notice = self.snapshot.subscribe();
         let mut kept = self.load().await;
         self.follow_snapshot(&mut kept).await;
-        let mut asked = JoinSet::new();
+        let (mut asked, mut auditing) = (JoinSet::new(), JoinSet::new());
         loop {
             self.ask_due(&mut asked);
+            self.audit_due(&mut auditing);
             let next = self.queue.first().map(|(due, _)| *due);
             let may_ask = asked.len() < self.lookups_at_once;
+            let next_audit = self.audits.as_ref().and_then(|audits| audits.next(auditing.len()));
             tokio::select! {
                 Ok(()) = notice.changed() => self.follow_snapshot(&mut kept).await,
                 Some(host) = self.asked_for.recv() => self.check_now(&host),
@@ -164,45 +197,61 @@ impl CrossCheck {
                     Ok((host, look)) => self.take(&host, look).await,
                     Err(error) => error!(%error, "mx lookup panicked"),
                 },
+                Some(done) = auditing.join_next() => match done {
+                    Ok(audited) => self.take_audit(audited).await,
+                    Err(error) => error!(%error, "audit panicked"),
+                },
                 () = sleep_until(next.unwrap_or(self.started)), if may_ask && next.is_some() => {}
+                () = sleep_until(next_audit.unwrap_or(self.started)), if next_audit.is_some() => {}
                 () = sleep_until(self.forget_at) => self.forget_history().await,
                 else => std::future::pending().await,
             }
         }
     }
 
-    /// The findings of the last process, so that their `since` goes on.
-    async fn load(&self) -> HashMap<DomainName, Vec<KnownFinding>> {
+    /// The findings of the last process, so that their `since` goes on, and when it audited whom.
+    async fn load(&self) -> Kept {
         let rows = self.storage.findings().await.unwrap_or_else(|error| {
             warn!(error = %chain(&error), "findings not loaded");
             vec![]
         });
-        let mut kept: HashMap<_, Vec<_>> = HashMap::new();
+        let mut kept = Kept::default();
         for row in rows {
             if let Some(known) = KnownFinding::from_row(&row) {
-                kept.entry(row.domain).or_default().push(known);
+                kept.findings.entry(row.domain).or_default().push(known);
             }
+        }
+        match self.storage.audits().await {
+            Ok(audits) => kept.audits = audits.into_iter().collect(),
+            Err(error) => warn!(error = %chain(&error), "times of audits not loaded"),
         }
         kept
     }
 
     /// Takes in what the snapshot has and we have not, and drops what it has no more.
-    async fn follow_snapshot(&mut self, kept: &mut HashMap<DomainName, Vec<KnownFinding>>) {
+    async fn follow_snapshot(&mut self, kept: &mut Kept) {
         let snapshot = self.snapshot.load_full();
         if snapshot.generation() == 0 {
             return; // Nothing was served yet, so nothing has left either.
         }
         self.take_in(&snapshot, kept);
-        let mut outdated = self.drop_left(&snapshot);
+        let mut left = self.drop_left(&snapshot);
         // Kept of domains that left while no process ran.
-        outdated.extend(std::mem::take(kept).into_keys());
-        for domain in outdated {
+        let Kept { findings, audits } = std::mem::take(kept);
+        left.findings.extend(findings.into_keys());
+        left.audited.extend(audits.into_keys());
+        for domain in left.findings {
             self.keep(&domain).await;
+        }
+        if !left.audited.is_empty()
+            && let Err(error) = self.storage.forget_audits(&left.audited).await
+        {
+            debug!(error = %chain(&error), "times of audits not forgotten");
         }
     }
 
     /// Queues every host that is new or has another policy than before.
-    fn take_in(&mut self, snapshot: &Snapshot, kept: &mut HashMap<DomainName, Vec<KnownFinding>>) {
+    fn take_in(&mut self, snapshot: &Snapshot, kept: &mut Kept) {
         let is_news = |host: &PolicyHost, policy: &RenderedPolicy| {
             self.domains.get(host).is_none_or(|checked| checked.policy.id() != policy.id())
         };
@@ -213,6 +262,7 @@ impl CrossCheck {
             .collect();
         let ahead = news.len() <= AHEAD_OF_OTHERS_MAX;
         for (host, policy) in news {
+            let (mut audited_at, mut open) = (None, false);
             // An instant that has passed stands before everything that is merely due.
             let due =
                 if ahead { self.started } else { Instant::now() + self.place_within(&host, self.pace(None)) };
@@ -221,24 +271,36 @@ impl CrossCheck {
                 self.queue.remove(&(before.due, host.clone()));
             } else {
                 let domain = host.domain();
-                let findings = kept.remove(&domain).unwrap_or_default();
-                self.status.take_in(domain, findings);
+                let findings = kept.findings.remove(&domain).unwrap_or_default();
+                audited_at = kept.audits.remove(&domain);
+                open = findings.iter().any(is_open);
+                self.status.take_in(domain, findings, audited_at);
+            }
+            if let Some(audits) = &mut self.audits {
+                audits.take_in(&host, audited_at, ahead, open);
             }
             self.queue.insert((due, host));
         }
     }
 
-    /// Forgets every host that is served no more; returns the domains that had findings.
-    fn drop_left(&mut self, snapshot: &Snapshot) -> Vec<DomainName> {
-        let status = &self.status;
-        self.domains
-            .extract_if(|host, _| snapshot.find(host.as_str()).is_none())
-            .filter_map(|(host, checked)| {
-                let domain = host.domain();
-                self.queue.remove(&(checked.due, host));
-                status.forget(&domain).then_some(domain)
-            })
-            .collect()
+    /// Forgets every host that is served no more; returns the domains of which the store has something.
+    fn drop_left(&mut self, snapshot: &Snapshot) -> Left {
+        let mut left = Left::default();
+        for (host, checked) in self.domains.extract_if(|host, _| snapshot.find(host.as_str()).is_none()) {
+            let domain = host.domain();
+            if let Some(audits) = &mut self.audits {
+                audits.forget(&host);
+            }
+            self.queue.remove(&(checked.due, host));
+            let Some(status) = self.status.forget(&domain) else { continue };
+            if status.audited_at.is_some() {
+                left.audited.push(domain.clone());
+            }
+            if !status.findings.is_empty() {
+                left.findings.push(domain);
+            }
+        }
+        left
     }
 
     /// How long what DNS said lasts: its TTL, but not less than 15 minutes nor more than the period.
@@ -255,7 +317,7 @@ impl CrossCheck {
     }
 
     /// Asks for the hosts that are due, as many as may be asked at once.
-    fn ask_due(&mut self, asked: &mut JoinSet<(PolicyHost, Look)>) {
+    fn ask_due(&mut self, asked: &mut JoinSet<(PolicyHost, QuickLook)>) {
         let now = Instant::now();
         while asked.len() < self.lookups_at_once {
             let Some((due, host)) = self.queue.pop_first() else { return };
@@ -300,10 +362,13 @@ impl CrossCheck {
         self.queue.remove(&(checked.due, host.clone()));
         checked.due = self.started;
         self.queue.insert((checked.due, host.clone()));
+        if let Some(audits) = &mut self.audits {
+            audits.soon(host);
+        }
     }
 
     /// Takes an answer in, judged by the policy that is served by now.
-    async fn take(&mut self, host: &PolicyHost, look: Look) {
+    async fn take(&mut self, host: &PolicyHost, look: QuickLook) {
         self.note_silence(&look.seen);
         let Some(checked) = self.domains.get(host) else { return }; // It left meanwhile.
         let (domain, now, pace) = (host.domain(), self.clock.now(), self.pace(look.ttl));
@@ -312,24 +377,118 @@ impl CrossCheck {
             self.place(host, pace, false);
             return;
         }
-        let policy = checked.policy.policy();
-        let (mode, recheck) = (policy.mode(), self.settings.recheck);
+        let (policy, recheck) = (checked.policy.policy(), self.settings.recheck);
         let mut findings = compare(policy, &domain, &look.seen);
         let mut agreed = look.agreed;
-        if let Some(Ok(record)) = &look.record {
-            findings.extend(compare_record(&checked.policy, &record.data));
+        // A circle of aliases leads nowhere, whoever asks; any other silence proves nothing.
+        let record = look.record.filter(|record| match record {
+            Ok(_) => true,
+            Err(unanswered) => unanswered.kind == UnansweredKind::TooManyCnames,
+        });
+        let record_answered = record.is_some() || !self.settings.records;
+        if let Some(record) = record {
+            agreed = weaker(agreed, record.as_ref().map_or(Agreed::One, |answer| answer.agreed));
+            findings.extend(judge_record(&domain, record, look.elsewhere, &checked.policy, now));
             findings.sort_unstable();
-            agreed = weaker(agreed, record.agreed);
         }
-        let record_answered = !matches!(look.record, Some(Err(_)));
-        let change =
-            self.status.answered(&domain, Judged { findings, record_answered, mode, agreed, recheck }, now);
+        let covers = |known: &Finding| match Source::of(known.code) {
+            Source::Mx => true,
+            Source::Record => record_answered,
+            // Not for those of a round that does not run.
+            Source::Audit => self.audits.is_none(),
+        };
+        let seen = findings.into_iter().map(|finding| Sighting { finding, at: now, agreed, recheck });
+        let change = self.status.answered(&domain, seen.collect(), policy.mode(), covers, now);
         self.place(host, pace, change.suspected);
+        self.tell(&domain, &change).await;
+    }
+
+    /// Starts the audits that are due.
+    fn audit_due(&mut self, auditing: &mut JoinSet<Audited>) {
+        let (domains, fetches) = (&self.domains, self.fetches);
+        let policy_of = |host: &PolicyHost| domains.get(host).map(|checked| Arc::clone(&checked.policy));
+        if let Some(audits) = &mut self.audits {
+            audits.start_due(auditing, policy_of, fetches);
+        }
+    }
+
+    /// Takes an audit in.
+    async fn take_audit(&mut self, audited: Audited) {
+        let Audited { host, policy, came_to } = audited;
+        let (Some(checked), Some(audits)) = (self.domains.get(&host), &mut self.audits) else { return };
+        let (seen, scope) = match came_to {
+            CameTo::Observations(seen, scope) => (*seen, scope),
+            CameTo::NoCertificate => return audits.put_off(&host),
+            CameTo::TooLong => return audits.place(&host, Outcome { unseen: true, ..Outcome::default() }),
+        };
+        if checked.policy.id() != policy.id() {
+            // What was seen may be of either policy, and the new one has its turn.
+            return;
+        }
+        let (domain, now) = (host.domain(), self.clock.now());
+        self.note_ways(&host, &seen);
+        let Some(audits) = &mut self.audits else { return };
+        let terms = Terms {
+            policy: scope.policy,
+            records: self.settings.records,
+            port_25: audits.port_25.is_open(),
+            policy_hosts: audits.policy_hosts.is_open(),
+            recheck: audits.apart(),
+        };
+        let seen = Observations { port_25_answers: terms.port_25, ..seen };
+        let sightings = verdict::sightings(&seen, terms, now);
+        let covers = |known: &Finding| verdict::covers(&seen, terms, known);
+        let last = verdict::mail_hosts(&seen, &policy);
+        let mode = policy.policy().mode();
+        let unknown = sightings.iter().any(|sighting| sighting.finding.severity == Severity::Unknown);
+        let unreached = scope.policy && verdict::reached(&seen) == Some(false);
+        let change = self.status.audited(&domain, sightings, mode, covers, last, now);
+        let serious = |known: &KnownFinding| {
+            Source::of(known.finding.code) == Source::Audit && known.finding.severity >= Severity::Error
+        };
+        let known = self.status.of(&domain).unwrap_or_default();
+        let outcome = Outcome {
+            suspected: change.suspected,
+            doubted_until: verdict::doubted_until(&seen),
+            unseen: unknown || unreached || seen.left_out_for_now(),
+            serious: known.findings.iter().any(serious),
+        };
+        audits.place(&host, outcome);
+        if let Err(error) = self.storage.save_audit(&domain, now).await {
+            // Without it the next process audits sooner than it need.
+            debug!(%domain, error = %chain(&error), "time of an audit not kept");
+        }
+        self.tell(&domain, &change).await;
+    }
+
+    /// Notes whether anybody was heard, and says once when nobody is, and once when somebody is again.
+    fn note_ways(&mut self, host: &PolicyHost, seen: &Observations) {
+        let Some(audits) = &mut self.audits else { return };
+        for (address, heard) in verdict::heard_at_port_25(seen) {
+            match audits.port_25.note(&address, heard) {
+                Some(true) => warn!("{PORT_25_BLOCKED}"),
+                Some(false) => info!("mail hosts answer at port 25 again"),
+                None => {}
+            }
+        }
+        if let Some(reached) = verdict::reached(seen) {
+            match audits.policy_hosts.note(host, reached) {
+                Some(true) => warn!("{POLICY_HOSTS_AWAY}"),
+                Some(false) => info!("policy hosts of ours are reached again"),
+                None => {}
+            }
+        }
+        self.status.set_trouble(PORT_25_BLOCKED, audits.port_25.is_blocked());
+        self.status.set_trouble(POLICY_HOSTS_AWAY, audits.policy_hosts.is_blocked());
+    }
+
+    /// Logs and keeps what is new of a domain.
+    async fn tell(&mut self, domain: &DomainName, change: &Change) {
         if !change.is_empty() {
-            log_change(&domain, &change);
+            log_change(domain, change);
         }
         if change.raised || !change.is_empty() {
-            self.keep(&domain).await;
+            self.keep(domain).await;
         } else if let Some(unkept) = self.unkept.iter().next().cloned() {
             self.keep(&unkept).await;
         }
@@ -386,81 +545,18 @@ impl CrossCheck {
     }
 }
 
-/// What one look at a domain showed.
-struct Look {
-    seen: Seen,
-    agreed: Agreed,
-    /// How long it lasts.
-    ttl: Option<Duration>,
-    /// The TXT records at `_mta-sts`; `None` when they were not asked for.
-    record: Option<Result<Answer<TxtAnswer>, Unanswered>>,
+/// Domains that are served no more.
+#[derive(Default)]
+struct Left {
+    findings: Vec<DomainName>,
+    audited: Vec<DomainName>,
 }
 
-/// Looks at a domain's mail hosts, and at its STS record where `records` says so.
-async fn look(lookup: &dyn Lookup, domain: &DomainName, records: bool) -> Look {
-    match ask(lookup, domain).await {
-        Ok(look) if records => {
-            let record = lookup.txt(&DnsName::new(&format!("_mta-sts.{domain}"))).await;
-            Look { record: Some(record), ..look }
-        }
-        Ok(look) => look,
-        Err(Unanswered { reason, .. }) => {
-            debug!(%domain, reason, "mx lookup unanswered");
-            Look { seen: Seen::Unanswered, agreed: Agreed::One, ttl: None, record: None }
-        }
-    }
-}
-
-/// What stands behind two answers together.
-fn weaker(one: Agreed, other: Agreed) -> Agreed {
-    match (one, other) {
-        (Agreed::Both, Agreed::Both) => Agreed::Both,
-        (Agreed::Contested, _) | (_, Agreed::Contested) => Agreed::Contested,
-        _ => Agreed::One,
-    }
-}
-
-async fn ask(lookup: &dyn Lookup, domain: &DomainName) -> Result<Look, Unanswered> {
-    let answer = lookup.mx(domain).await?;
-    let seen = match answer.data {
-        MxAnswer::Records(records) if !records.is_empty() => Seen::Records(records),
-        MxAnswer::NoSuchDomain => Seen::NoSuchDomain,
-        _ if lookup.has_address(domain).await? => Seen::Implicit,
-        _ => Seen::Nothing,
-    };
-    Ok(Look { seen, agreed: answer.agreed, ttl: answer.ttl, record: None })
-}
-
-fn log_change(domain: &DomainName, change: &Change) {
-    let there = || change.appeared.iter().chain(&change.reassessed);
-    let remedy = there().max_by_key(|finding| finding.severity);
-    let remedy = remedy.map(|finding| finding.remedy(domain));
-    // What has nothing in it is left out of the line.
-    let some = |findings| Some(listed(findings)).filter(|text| !text.is_empty());
-    let appeared = some(&change.appeared);
-    let reassessed = some(&change.reassessed);
-    let gone = some(&change.gone);
-    let severity = worst(there()).map(Severity::as_str);
-    if worst(there()) >= Some(Severity::Error) {
-        warn!(%domain, severity, appeared, reassessed, gone, remedy, "findings changed");
-    } else {
-        info!(%domain, severity, appeared, reassessed, gone, remedy, "findings changed");
-    }
-}
-
-/// Codes with their subjects, cut: a domain's owner may publish many long names.
-fn listed(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for finding in findings {
-        if text.len() > LOGGED_MAX {
-            text.push_str(" …");
-            break;
-        }
-        let separator = if text.is_empty() { "" } else { ", " };
-        text.push_str(&format!("{separator}{} {}", finding.code, finding.subject));
-        text.truncate(text.trim_end().len());
-    }
-    text
+/// Whether an audit of a process before this one left it to be looked at again.
+fn is_open(known: &KnownFinding) -> bool {
+    Source::of(known.finding.code) == Source::Audit
+        && known.finding.severity >= Severity::Error
+        && !known.raised
 }
 
 #[cfg(test)]

@@ -1,19 +1,27 @@
-//! Compares every policy with the MX records that DNS shows (RFC 8461 §4.1, §5).
+//! Holds every policy against what the world shows, again and again (RFC 8461 §4.1, §5).
 //!
-//! It reports and never acts: a tenant's policy is the tenant's word. [`audit::compare`](crate::audit::compare) decides
-//! what there is to say, [`CrossCheck`] goes round all domains, [`CrossCheckStatus`] shows what was found.
-//!
-//! It does not speak to MX hosts, and of addresses it asks only whether the domain itself has one.
+//! It reports and never acts: a tenant's policy is the tenant's word. [`CrossCheck`] goes round all domains
+//! twice over: quickly, which asks DNS for MX records and the STS record every hour at the latest, and
+//! slowly, which audits each domain once a day with all that [`audit`](crate::audit) can see. Each round
+//! answers for its own findings. [`CrossCheckStatus`] shows what was found.
 
+mod audits;
 mod confirm;
 mod cycle;
+mod expectations;
 mod handle;
+mod look;
 mod mail_hosts;
+pub mod metrics;
 mod place;
-mod record;
+mod source;
 mod status;
+mod told;
+mod vantage;
+mod verdict;
 
 pub use cycle::CrossCheck;
+pub use expectations::Expectations;
 pub use handle::{CrossCheckHandle, NotNow};
 pub use mail_hosts::{LastAudit, MailAddress, MailHost, Transport};
 pub use status::{CrossCheckStatus, DomainStatus, KnownFinding};

@@ -2,12 +2,10 @@
 
 use super::{
     LastAudit,
-    confirm::{aged, is_raised, may_take_a_while, same_matter},
-    record::is_about_record,
+    confirm::{Sighting, aged, is_raised, may_take_a_while, same_matter},
 };
 use crate::{
     audit::{Finding, Severity},
-    dns::Agreed,
     name::DomainName,
     policy::Mode,
     storage::FindingRow,
@@ -16,13 +14,14 @@ use jiff::Timestamp;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
 };
 
 /// The findings of all domains; cheap to clone, all clones show the same ones.
 #[derive(Clone, Debug, Default)]
 pub struct CrossCheckStatus {
     domains: Arc<RwLock<HashMap<DomainName, DomainStatus>>>,
+    /// What is wrong with us.
+    ours: Arc<RwLock<Vec<&'static str>>>,
 }
 
 /// What is known of one domain.
@@ -88,26 +87,60 @@ pub(super) struct Change {
     pub suspected: bool,
 }
 
-/// One answer, judged.
-#[derive(Clone, Debug)]
-pub(super) struct Judged {
-    /// What was found.
-    pub findings: Vec<Finding>,
-    /// Whether the STS record was answered for, or not asked for; else what is known of it stays.
-    pub record_answered: bool,
-    /// The mode of the policy that it was judged by.
-    pub mode: Mode,
-    /// Who says so.
-    pub agreed: Agreed,
-    /// How long what would alarm has to be seen before it is certain.
-    pub recheck: Duration,
-}
-
 impl Change {
     /// Whether there is nothing new to say.
     pub fn is_empty(&self) -> bool {
         self.appeared.is_empty() && self.reassessed.is_empty() && self.gone.is_empty()
     }
+}
+
+impl DomainStatus {
+    fn merge(
+        &mut self,
+        seen: Vec<Sighting>,
+        mode: Mode,
+        covers: impl Fn(&Finding) -> bool,
+        now: Timestamp,
+    ) -> Change {
+        let before = std::mem::take(&mut self.findings);
+        let mut change = Change::default();
+        for mut sighting in seen {
+            let known = before.iter().find(|known| same_matter(&known.finding, &sighting.finding));
+            if let Some(known) = known.filter(|known| unlearnt(&sighting.finding, known)) {
+                self.findings.push(known.clone());
+                continue;
+            }
+            let since = known.map_or(sighting.at, |known| known.since);
+            sighting.finding = aged(sighting.finding, since, mode, now);
+            let raised = is_raised(&sighting, known);
+            let finding = sighting.finding;
+            change.raised |= raised && known.is_none_or(|known| !known.raised);
+            change.suspected |= !raised && finding.severity >= Severity::Error && !may_take_a_while(&finding);
+            match known {
+                None => change.appeared.push(finding.clone()),
+                Some(known) if known.finding != finding => change.reassessed.push(finding.clone()),
+                Some(_) => {}
+            }
+            self.findings.push(KnownFinding { finding, since, raised });
+        }
+        for known in before {
+            if self.findings.iter().any(|stays| same_matter(&stays.finding, &known.finding)) {
+                continue;
+            }
+            if covers(&known.finding) {
+                change.gone.push(known.finding);
+            } else {
+                self.findings.push(known);
+            }
+        }
+        self.findings.sort_by(|a, b| a.finding.cmp(&b.finding));
+        change
+    }
+}
+
+/// Whether a sighting proves nothing where something was known.
+fn unlearnt(seen: &Finding, known: &KnownFinding) -> bool {
+    seen.severity == Severity::Unknown && known.finding.severity > Severity::Unknown
 }
 
 impl CrossCheckStatus {
@@ -117,51 +150,64 @@ impl CrossCheckStatus {
     }
 
     /// Takes `domain` in with what was kept of it, unless it is known already.
-    pub(super) fn take_in(&self, domain: DomainName, kept: Vec<KnownFinding>) {
-        self.write().entry(domain).or_insert(DomainStatus { findings: kept, ..DomainStatus::default() });
+    pub(super) fn take_in(&self, domain: DomainName, kept: Vec<KnownFinding>, audited_at: Option<Timestamp>) {
+        let status = DomainStatus { findings: kept, audited_at, ..DomainStatus::default() };
+        self.write().entry(domain).or_insert(status);
     }
 
-    /// Forgets `domain`; says whether it had findings.
-    pub(super) fn forget(&self, domain: &DomainName) -> bool {
-        self.write().remove(domain).is_some_and(|status| !status.findings.is_empty())
+    /// Forgets `domain`; returns what was known of it.
+    pub(super) fn forget(&self, domain: &DomainName) -> Option<DomainStatus> {
+        self.write().remove(domain)
     }
 
-    /// Puts an answer's findings in the place of those before; what stays keeps its `since`.
-    pub(super) fn answered(&self, domain: &DomainName, judged: Judged, now: Timestamp) -> Change {
-        let Judged { findings, record_answered, mode, agreed, recheck } = judged;
+    /// Takes in what DNS answered. What was seen comes in the place of those known findings that `covers`
+    /// says it answers for; what stays keeps its `since`.
+    pub(super) fn answered(
+        &self,
+        domain: &DomainName,
+        seen: Vec<Sighting>,
+        mode: Mode,
+        covers: impl Fn(&Finding) -> bool,
+        now: Timestamp,
+    ) -> Change {
         let mut domains = self.write();
         let Some(status) = domains.get_mut(domain) else { return Change::default() };
         status.checked_at = Some(now);
         status.answered_at = Some(now);
         status.unanswered_since = None;
-        let before = std::mem::take(&mut status.findings);
-        let mut change = Change::default();
-        for finding in findings {
-            let known = before.iter().find(|known| same_matter(&known.finding, &finding));
-            let since = known.map_or(now, |known| known.since);
-            let finding = aged(finding, since, mode, now);
-            let raised = is_raised(&finding, known, agreed, now, recheck);
-            change.raised |= raised && known.is_none_or(|known| !known.raised);
-            change.suspected |= !raised && finding.severity >= Severity::Error && !may_take_a_while(&finding);
-            match known {
-                None => change.appeared.push(finding.clone()),
-                Some(known) if known.finding != finding => {
-                    change.reassessed.push(finding.clone());
-                }
-                Some(_) => {}
-            }
-            status.findings.push(KnownFinding { finding, since, raised });
+        status.merge(seen, mode, covers, now)
+    }
+
+    /// Takes in what an audit saw, as [`answered`](Self::answered) does.
+    pub(super) fn audited(
+        &self,
+        domain: &DomainName,
+        seen: Vec<Sighting>,
+        mode: Mode,
+        covers: impl Fn(&Finding) -> bool,
+        last: LastAudit,
+        now: Timestamp,
+    ) -> Change {
+        let mut domains = self.write();
+        let Some(status) = domains.get_mut(domain) else { return Change::default() };
+        status.audited_at = Some(now);
+        status.last_audit = Some(last);
+        status.merge(seen, mode, covers, now)
+    }
+
+    /// What is wrong with us, not with a domain, as lines for people.
+    pub fn troubles(&self) -> Vec<String> {
+        let ours = self.ours.read().unwrap_or_else(PoisonError::into_inner);
+        ours.iter().map(|trouble| (*trouble).to_owned()).collect()
+    }
+
+    /// Sets or ends a trouble of ours.
+    pub(super) fn set_trouble(&self, trouble: &'static str, there: bool) {
+        let mut ours = self.ours.write().unwrap_or_else(PoisonError::into_inner);
+        ours.retain(|other| *other != trouble);
+        if there {
+            ours.push(trouble);
         }
-        if !record_answered {
-            let stays = before.iter().filter(|known| is_about_record(&known.finding));
-            status.findings.extend(stays.cloned());
-            status.findings.sort_by(|a, b| a.finding.cmp(&b.finding));
-        }
-        let gone = |known: &&KnownFinding| {
-            !status.findings.iter().any(|stays| same_matter(&stays.finding, &known.finding))
-        };
-        change.gone = before.iter().filter(gone).map(|known| known.finding.clone()).collect();
-        change
     }
 
     /// Notes that DNS did not answer; the findings stay, and grow old.
@@ -173,7 +219,7 @@ impl CrossCheckStatus {
     }
 
     // A panic while the lock was held leaves plain values behind, each of them whole.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<DomainName, DomainStatus>> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<DomainName, DomainStatus>> {
         self.domains.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -187,8 +233,11 @@ mod tests {
     use super::*;
     use crate::{
         audit::{FindingCode, Severity},
+        cross_check::source::Source,
+        dns::Agreed,
         policy::Mode,
     };
+    use std::time::Duration;
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3_600).unwrap()
@@ -204,16 +253,58 @@ mod tests {
         findings: Vec<Finding>,
         now: Timestamp,
     ) -> Change {
-        let (mode, agreed, recheck) = (Mode::Enforce, Agreed::Both, Duration::from_secs(120));
-        let change =
-            status.answered(domain, Judged { findings, record_answered: true, mode, agreed, recheck }, now);
+        let covers = |finding: &Finding| Source::of(finding.code) != Source::Audit;
+        let change = status.answered(domain, sightings(findings, now), Mode::Enforce, covers, now);
         // When it becomes certain is told elsewhere.
         Change { raised: false, ..change }
     }
 
+    fn sightings(findings: Vec<Finding>, at: Timestamp) -> Vec<Sighting> {
+        let recheck = Duration::from_secs(120);
+        findings.into_iter().map(|finding| Sighting { finding, at, agreed: Agreed::Both, recheck }).collect()
+    }
+
+    #[test]
+    fn the_two_rounds_leave_each_others_findings_alone() {
+        let (status, domain) = taken_in(vec![]);
+        let about = |code| Finding::about(code, "mx.example", Mode::Enforce);
+        let (quick, deep) = (about(FindingCode::MxNotInPolicy), about(FindingCode::MxNoStarttls));
+        let audited = |findings: Vec<Finding>, heard: bool, hour| {
+            let covers = |finding: &Finding| heard && Source::of(finding.code) == Source::Audit;
+            let last = LastAudit::default();
+            status.audited(&domain, sightings(findings, at(hour)), Mode::Enforce, covers, last, at(hour))
+        };
+        let known = || -> Vec<(FindingCode, Timestamp)> {
+            let findings = status.of(&domain).unwrap().findings;
+            findings.iter().map(|known| (known.finding.code, known.since)).collect()
+        };
+        answered(&status, &domain, vec![quick.clone()], at(1));
+        assert_eq!(audited(vec![deep.clone()], true, 2).appeared, std::slice::from_ref(&deep));
+        let both = [(FindingCode::MxNotInPolicy, at(1)), (FindingCode::MxNoStarttls, at(2))];
+        assert_eq!(known(), both);
+        assert!(answered(&status, &domain, vec![quick.clone()], at(3)).is_empty());
+        assert!(audited(vec![], false, 4).is_empty(), "silence ends nothing");
+        assert_eq!(known(), both);
+        assert_eq!(answered(&status, &domain, vec![], at(5)).gone, [quick]);
+        assert_eq!(known(), &both[1..]);
+        assert_eq!(audited(vec![], true, 6).gone, [deep]);
+        assert_eq!((known(), status.of(&domain).unwrap().audited_at), (vec![], Some(at(6))));
+    }
+
+    #[test]
+    fn a_trouble_of_ours_is_shown_while_it_lasts() {
+        let status = CrossCheckStatus::default();
+        for there in [true, true] {
+            status.clone().set_trouble("nothing answers", there);
+        }
+        assert_eq!(status.troubles(), ["nothing answers"]);
+        status.set_trouble("nothing answers", false);
+        assert_eq!(status.troubles(), [""; 0]);
+    }
+
     fn taken_in(kept: Vec<KnownFinding>) -> (CrossCheckStatus, DomainName) {
         let (status, domain) = (CrossCheckStatus::default(), DomainName::from_ascii("example.com").unwrap());
-        status.take_in(domain.clone(), kept);
+        status.take_in(domain.clone(), kept, None);
         (status, domain)
     }
 
@@ -272,7 +363,7 @@ mod tests {
         status.unanswered(&domain, at(2));
         let known = status.of(&domain).unwrap();
         assert_eq!((known.findings, known.unanswered_since), (vec![kept], Some(at(2))));
-        assert!(status.forget(&domain));
+        assert!(status.forget(&domain).is_some());
         assert_eq!(status.of(&domain), None);
     }
 }

@@ -4,8 +4,10 @@
 //! block in [`Daemon::start`].
 
 mod admin_page;
+mod audits;
 mod entrances;
 mod log;
+mod metrics;
 pub mod process;
 mod signals;
 mod status_socket;
@@ -95,9 +97,7 @@ impl StartError {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Refused(_) => true,
-            Self::Store(_, error) => {
-                matches!(error, StorageError::Refused(_) | StorageError::Unreadable { .. })
-            }
+            Self::Store(_, error) => error.needs_a_person(),
             // What cannot be read may be on a disk that is not there yet.
             Self::Key(error) => !matches!(error, KeyFileError::Failed { .. }),
             Self::Listen(ListenError::Unknown(_)) => true,
@@ -192,9 +192,10 @@ impl Daemon {
             Some(authority) => (vec![authority], None),
             None => authorities(&server, &port, clock).await?,
         };
+        let lookups = dns::Lookups::default();
         let lookup = match stand_ins.lookup {
-            Some(lookup) => lookup,
-            None => resolver(&server)?,
+            Some(lookup) => lookups.count("first", lookup),
+            None => resolver(&server, &lookups)?,
         };
         let mut listeners = arrival.listen(&server)?;
         let sockets = listeners.shared().map_err(part("a listening socket"))?;
@@ -217,6 +218,7 @@ impl Daemon {
 
         let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
+        let (held, asked) = (certificates.clone(), authorities.clone());
         // What is held of hosts that need no certificate any more is kept as if they had left.
         let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
@@ -239,7 +241,8 @@ impl Daemon {
             longest_rest: server.acme.order_deadline * 2 + STOP_GRACE,
             storage: Arc::clone(&storage),
         };
-        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys };
+        let history = Arc::clone(&storage) as _;
+        let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys, history };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
         let checks = CrossCheck::new(
@@ -250,6 +253,15 @@ impl Daemon {
             cross_check_settings(&server.cross_check, server.signs_internally()),
             &server.dns,
         );
+        let around = audits::Around {
+            server: &server,
+            lookup: &lookup,
+            snapshot: &snapshot,
+            bound: &listening.https,
+            certificates: held,
+            authorities: asked,
+        };
+        let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
         let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {
@@ -266,12 +278,26 @@ impl Daemon {
             supervisor.start("cross_check", checks.run(stop.clone()));
         }
 
-        let reload_status = reloader.status();
+        let (reload_status, reloads) = (reloader.status(), reloader.reloads());
         let (reload, requests) = mpsc::channel(RELOADS_WAITING);
         supervisor.start("reload", reloader.run(requests, Arc::clone(&port), stop.clone()));
 
         let health = Health::default();
+        let figures = metrics::Figures {
+            snapshot: &snapshot,
+            policies: &policies,
+            acme: &acme,
+            cross_check: &cross_check,
+            alerts: &alerts,
+            reload: &reload_status,
+            reloads: &reloads,
+            lookups: &lookups,
+            health: &health,
+            clock,
+        };
+        let figures = Arc::new(figures.registry());
         let sources = Sources {
+            figures,
             snapshot: snapshot.clone(),
             acme,
             cross_check,
@@ -476,7 +502,7 @@ async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
 /// serving does not depend on DNS, so neither does the start.
 ///
 /// With `dns.second_servers`, those are asked, too.
-fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
+fn resolver(server: &Server, lookups: &dns::Lookups) -> Result<Arc<dyn Lookup>, StartError> {
     let dns = &server.dns;
     let mut settings = dns::Settings {
         servers: dns.servers.clone(),
@@ -492,12 +518,13 @@ fn resolver(server: &Server) -> Result<Arc<dyn Lookup>, StartError> {
         settings.servers.push(host);
         HickoryLookup::new(&settings).map_err(part("the resolver"))
     })?;
+    let first = lookups.count("first", Arc::new(first));
     if dns.second_servers.is_empty() {
-        return Ok(Arc::new(first));
+        return Ok(first);
     }
     settings.servers.clone_from(&dns.second_servers);
     let second = HickoryLookup::new(&settings).map_err(part("the second resolver"))?;
-    Ok(Arc::new(TwoResolvers::new(Arc::new(first), Arc::new(second))))
+    Ok(Arc::new(TwoResolvers::new(first, lookups.count("second", Arc::new(second)))))
 }
 
 /// How orders are placed; the budgets stand for the limits of others, and the internal authority has none.
@@ -525,10 +552,24 @@ fn preflight(
     if !acme.preflight.enabled || acme.authorities.iter().any(|one| one.directory == Directory::Internal) {
         return None;
     }
+    let (preflight, _) = preflight_of(server, lookup, snapshot, bound);
+    preflight.say_what_is_unknown();
+    Some(Arc::new(preflight))
+}
+
+/// A preflight, and how we show authorities that a host is ours.
+fn preflight_of(
+    server: &Server,
+    lookup: &Arc<dyn Lookup>,
+    snapshot: &SharedSnapshot,
+    bound: Vec<SocketAddr>,
+) -> (DnsPreflight, Vec<Method>) {
+    let acme = &server.acme;
     let offered = [(acme.tls_alpn_01, Method::TlsAlpn01), (acme.http_01, Method::Http01)];
-    let methods = offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
-    let (lookup, snapshot) = (Arc::clone(lookup), snapshot.clone());
-    Some(Arc::new(DnsPreflight::new(lookup, snapshot, acme.preflight.clone(), bound, methods)))
+    let methods: Vec<Method> =
+        offered.into_iter().filter_map(|(offered, method)| offered.then_some(method)).collect();
+    let (lookup, snapshot, settings) = (Arc::clone(lookup), snapshot.clone(), acme.preflight.clone());
+    (DnsPreflight::new(lookup, snapshot, settings, bound, methods.clone()), methods)
 }
 
 /// After a start whose files have faults: what they hold back is served as it was before.

@@ -8,6 +8,7 @@ pub mod caa;
 mod dns_name;
 mod hickory;
 pub mod memory;
+mod metrics;
 mod question;
 mod two;
 
@@ -17,6 +18,7 @@ pub use answer::{
 };
 pub use dns_name::DnsName;
 pub use hickory::{HickoryLookup, Unusable};
+pub use metrics::Lookups;
 pub use two::{TwoResolvers, agree};
 
 use crate::name::DomainName;

@@ -98,22 +98,25 @@ pub(super) enum Ending {
     Fault(hyper::Error),
 }
 
-/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail.
-pub(super) async fn serve<IO, A>(
+/// Serves requests on `io` until it ends; `answer` must not wait and cannot fail. Limits answer what never
+/// gets there, and `limited` is told the status.
+pub(super) async fn serve<IO, A, D>(
     io: &mut IO,
     protocol: Protocol,
     limits: &Limits,
     stop: &CancellationToken,
     answer: A,
+    limited: D,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode),
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
         activity.note_request(limits.requests_per_connection);
-        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer)))
+        ready(Ok::<_, Infallible>(admit(&request, limits, &activity, &answer, &limited)))
     });
     let ending = match protocol {
         // Boxed: moved through async functions by value they would be in the task several times over.
@@ -128,25 +131,32 @@ where
 }
 
 /// Lets a request through to `answer` unless its framing or size already says no.
-fn admit<A>(
+fn admit<A, D>(
     request: &Request<Incoming>,
     limits: &Limits,
     activity: &Activity,
     answer: &A,
+    limited: &D,
 ) -> Response<Full<Bytes>>
 where
     A: Fn(&Request<Incoming>) -> Response<Full<Bytes>>,
+    D: Fn(StatusCode),
 {
     // hyper hides a Content-Length beside Transfer-Encoding, so a smuggling attempt looks like
     // any chunked request. No sender has a use for one here: all of them are refused.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let mut response = if chunked {
-        text(request, StatusCode::BAD_REQUEST)
-    } else if target > limits.uri_bytes {
-        text(request, StatusCode::URI_TOO_LONG)
+    let refused = if chunked {
+        Some(StatusCode::BAD_REQUEST)
     } else {
-        answer(request)
+        (target > limits.uri_bytes).then_some(StatusCode::URI_TOO_LONG)
+    };
+    let mut response = match refused {
+        Some(status) => {
+            limited(status);
+            text(request, status)
+        }
+        None => answer(request),
     };
     let has_body = chunked || !request.body().is_end_stream();
     let dubious = has_body || response.status() == StatusCode::BAD_REQUEST;

@@ -8,7 +8,7 @@
 //! authority that validates, which must not be limited, from a flood. What costs is saved all
 //! the same: the reading of the store, the key exchange and the signature come after.
 
-use super::{counters::Counters, rate::Rate, tls, unfinished::Unfinished};
+use super::{metrics::Counters, rate::Rate, tls, unfinished::Unfinished};
 use crate::{
     certificate::{CertificateTable, ChallengeTable, SourceError},
     config::Limits,
@@ -150,18 +150,20 @@ impl Ending {
 
     /// Counts it.
     pub(super) fn count(&self, counters: &Counters) {
-        match self {
-            Self::Challenge => counters.tls_alpn_01.add(),
-            Self::NoSni => counters.no_sni.add(),
-            Self::UnknownName => counters.unknown_name.add(),
-            Self::NoCertificate => counters.no_certificate.add(),
-            Self::NoChallenge => counters.no_challenge.add(),
-            Self::Store(_) => counters.store_error.add(),
-            Self::OldTls | Self::Tls(_) => counters.tls_error.add(),
-            Self::Rate => counters.refused_rate.add(),
-            Self::Late => counters.handshake_timeout.add(),
-            Self::Shed => counters.handshake_shed.add(),
-        }
+        let counter = match self {
+            Self::Challenge => &counters.tls_alpn_01,
+            Self::NoSni => &counters.no_sni,
+            Self::UnknownName => &counters.unknown_name,
+            Self::NoCertificate => &counters.no_certificate,
+            Self::NoChallenge => &counters.no_challenge,
+            Self::Store(_) => &counters.store_error,
+            Self::OldTls => &counters.old_tls,
+            Self::Tls(_) => &counters.tls_error,
+            Self::Rate => &counters.refused_rate,
+            Self::Late => &counters.handshake_timeout,
+            Self::Shed => &counters.handshake_shed,
+        };
+        counter.inc();
     }
 }
 

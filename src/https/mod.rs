@@ -8,9 +8,9 @@
 
 mod access_log;
 mod connection;
-mod counters;
 mod forwarded;
 mod handshake;
+mod metrics;
 mod plain;
 mod rate;
 mod respond;
@@ -19,6 +19,6 @@ mod tls;
 mod unfinished;
 
 pub use access_log::{AccessLog, AccessLogWriter};
-pub use counters::{Counter, Counters};
+pub use metrics::Counters;
 pub use respond::respond;
 pub use server::{Drained, PolicyListener, PolicyServer};

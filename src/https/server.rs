@@ -3,9 +3,9 @@
 use super::{
     access_log::AccessLog,
     connection::{self, GRACE, Protocol},
-    counters::Counters,
     forwarded,
     handshake::{self, Handshakes},
+    metrics::Counters,
     plain,
     respond::{respond, respond_to_proxy},
 };
@@ -13,8 +13,10 @@ use crate::{
     certificate::{CertificateTable, ChallengeTable},
     config::Limits,
     listening::{Accepted, Acceptor, Arrival, Front, NotMet, Permits, Refusal, Visitor},
+    metrics::{Registry, read_by},
     name::PolicyHost,
-    snapshot::SharedSnapshot,
+    policy::Mode,
+    snapshot::{SharedSnapshot, Snapshot},
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -23,7 +25,11 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -117,6 +123,24 @@ impl PolicyServer {
         &self.0.counters
     }
 
+    /// Shows what became of connections and requests, and how many are open, in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.counters.register(registry);
+        let (permits, most) = (self.0.permits.clone(), self.0.limits.connections as f64);
+        read_by(registry, move |page| {
+            page.gauge(
+                "open_connections",
+                "Connections open now, over all listeners",
+                permits.open() as f64,
+            )?;
+            page.gauge(
+                "open_connections_max",
+                "Connections that may be open at once (limits.connections)",
+                most,
+            )
+        });
+    }
+
     /// Connections open now, over all listeners.
     pub fn open_connections(&self) -> usize {
         self.0.permits.open()
@@ -176,21 +200,24 @@ impl PolicyServer {
     }
 
     fn count_refused(&self, refusal: Refusal) {
-        match refusal {
-            Refusal::Total => self.0.counters.refused_total.add(),
-            Refusal::Address => self.0.counters.refused_address.add(),
-            Refusal::Network => self.0.counters.refused_network.add(),
-        }
+        let counter = match refusal {
+            Refusal::Total => &self.0.counters.refused_total,
+            Refusal::Address => &self.0.counters.refused_address,
+            Refusal::Network => &self.0.counters.refused_network,
+        };
+        counter.inc();
     }
 
     /// One connection, from accept to its end. The permit goes with it.
     async fn serve(self, common: Arc<Common>, accepted: Accepted, cut: CancellationToken) {
         let _panic = CountPanic(&self.0.counters);
-        let deadline = Instant::now() + self.0.limits.handshake_timeout;
+        let accepted_at = Instant::now();
+        let deadline = accepted_at + self.0.limits.handshake_timeout;
         let mut served = pin!(async {
             let Some(visitor) = self.meet(accepted, &common.stop, deadline).await else { return };
             let Visitor { stream, peer, is_proxy, permit: _permit } = visitor;
-            let visit = Visit { common: &common, peer, is_proxy };
+            let is_first = AtomicBool::new(true);
+            let visit = Visit { common: &common, peer, is_proxy, accepted_at, is_first };
             match common.service {
                 Service::Https => self.serve_https(stream, &visit, deadline).await,
                 Service::Http => self.serve_http(stream, &visit).await,
@@ -216,11 +243,11 @@ impl PolicyServer {
             Ok(Ok(visitor)) => return Some(visitor),
             Ok(Err(NotMet::Refused(refusal))) => self.count_refused(refusal),
             Ok(Err(NotMet::Header(error))) => {
-                self.0.counters.proxy_header.add();
+                self.0.counters.proxy_header.inc();
                 debug!(peer = %proxy, %error, "no PROXY header, connection closed");
             }
             Err(_late) => {
-                self.0.counters.proxy_header.add();
+                self.0.counters.proxy_header.inc();
                 debug!(peer = %proxy, "no PROXY header in time, connection closed");
             }
         }
@@ -235,14 +262,17 @@ impl PolicyServer {
             biased;
             finished = Box::pin(handshakes.finish(stream, visit.limited(), deadline)) => finished,
             // A silent peer must not hold a stop up for as long as a handshake may take.
-            () = after_grace(stop) => return,
+            () = after_grace(stop) => {
+                counters.stopped.inc();
+                return;
+            }
         };
         let (mut tls, host) = match finished {
             Ok(finished) => finished,
             Err(ending) => {
                 match &ending {
                     handshake::Ending::Tls(error) if visit.is_proxy && is_gone(error) => {
-                        counters.proxy_checks.add();
+                        counters.proxy_checks.inc();
                     }
                     _ => ending.count(counters),
                 }
@@ -255,12 +285,18 @@ impl PolicyServer {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let ending = connection::serve(&mut tls, protocol, limits, stop, |request| {
-            let response = respond(&snapshot.load(), &host, request);
-            visit.note(counters, Some(&host), peer.ip(), request, &response);
+        counters.handshake_finished(visit.accepted_at.elapsed());
+        let answer = |request: &Request<_>| {
+            let (begun, snapshot) = (Instant::now(), snapshot.load());
+            let response = respond(&snapshot, &host, request);
+            visit.count(counters, response.status(), mode_of(&snapshot, Some(&host)), begun.elapsed());
+            visit.note(Some(&host), peer.ip(), request, response.status());
             response
-        })
-        .await;
+        };
+        let limited = |status| {
+            visit.count(counters, status, mode_of(&snapshot.load(), Some(&host)), Duration::ZERO);
+        };
+        let ending = connection::serve(&mut tls, protocol, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
@@ -268,16 +304,20 @@ impl PolicyServer {
         let Shared { challenges, limits, counters, .. } = &*self.0;
         let peer = visit.peer;
         let stop = &visit.common.stop;
-        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, |request| {
+        let answer = |request: &Request<_>| {
             let response: Response<Full<Bytes>> = plain::respond(challenges, request);
-            match response.status() {
-                StatusCode::OK => counters.http_01.add(),
-                _ => counters.plain_not_found.add(),
-            }
+            let counter = match response.status() {
+                StatusCode::OK => &counters.http_01,
+                _ => &counters.plain_not_found,
+            };
+            counter.inc();
             debug!(%peer, status = response.status().as_u16(), "plain request answered");
             response
-        })
-        .await;
+        };
+        let limited = |_: StatusCode| {
+            counters.plain_not_found.inc();
+        };
+        let ending = connection::serve(&mut stream, Protocol::Http1, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
@@ -291,14 +331,17 @@ impl PolicyServer {
         };
         // Silence and errors are HTTP/1's to find again, within its limits.
         let protocol = protocol.ok().and_then(Result::ok).unwrap_or(Protocol::Http1);
-        let ending = connection::serve(&mut stream, protocol, limits, stop, |request| {
-            let snapshot = snapshot.load();
+        counters.backend.inc();
+        let answer = |request: &Request<_>| {
+            let (begun, snapshot) = (Instant::now(), snapshot.load());
             let (host, response) = respond_to_proxy(&snapshot, request);
+            visit.count(counters, response.status(), mode_of(&snapshot, host), begun.elapsed());
             let client = forwarded::client(request.headers(), visit.peer.ip(), &front.proxies);
-            visit.note(counters, host, client, request, &response);
+            visit.note(host, client, request, response.status());
             response
-        })
-        .await;
+        };
+        let limited = |status| visit.count(counters, status, None, Duration::ZERO);
+        let ending = connection::serve(&mut stream, protocol, limits, stop, answer, limited).await;
         self.note(visit, ending);
     }
 
@@ -307,11 +350,11 @@ impl PolicyServer {
         match ending {
             connection::Ending::Closed => {}
             connection::Ending::Idle => {
-                self.0.counters.idle.add();
+                self.0.counters.idle.inc();
                 debug!(%peer, "connection dropped: no new request");
             }
             connection::Ending::Fault(error) => {
-                self.0.counters.http_error.add();
+                self.0.counters.http_error.inc();
                 debug!(%peer, %error, "connection ended with a fault");
             }
         }
@@ -325,6 +368,9 @@ struct Visit<'a> {
     peer: SocketAddr,
     /// Whether that is a proxy.
     is_proxy: bool,
+    accepted_at: Instant,
+    /// Whether nothing was answered yet.
+    is_first: AtomicBool,
 }
 
 impl Visit<'_> {
@@ -333,26 +379,28 @@ impl Visit<'_> {
         (!self.is_proxy).then_some(self.peer.ip())
     }
 
-    /// Counts a request for a policy, and notes it when it was for a host that is served.
-    fn note<B>(
-        &self,
-        counters: &Counters,
-        host: Option<&PolicyHost>,
-        client: IpAddr,
-        request: &Request<B>,
-        response: &Response<Full<Bytes>>,
-    ) {
-        let status = response.status();
-        match status {
-            StatusCode::OK => counters.served.add(),
-            _ => counters.not_served.add(),
+    /// Counts a request for a policy of this mode; the answer took `took` to work out.
+    fn count(&self, counters: &Counters, status: StatusCode, mode: Option<Mode>, took: Duration) {
+        counters.answered(status, mode, took);
+        if self.is_first.swap(false, Relaxed) {
+            counters.first_answer(self.accepted_at.elapsed());
         }
+    }
+
+    /// Notes a request when it was for a host that is served.
+    fn note<B>(&self, host: Option<&PolicyHost>, client: IpAddr, request: &Request<B>, status: StatusCode) {
         if let (Some(host), Some(access_log)) = (host, &self.common.access_log) {
             access_log.note(host, client, status.as_u16(), request.headers());
         }
         let host = host.map(display);
         debug!(peer = %self.peer, %client, host, status = status.as_u16(), "request answered");
     }
+}
+
+/// The mode of the policy of `host`, if it has one.
+fn mode_of(snapshot: &Snapshot, host: Option<&PolicyHost>) -> Option<Mode> {
+    let hosted = host.and_then(|host| snapshot.find(host.as_str()));
+    hosted.map(|hosted| hosted.policy.policy().mode())
 }
 
 /// Waits until `stop`, and then as long as a connection under way may still take.
@@ -372,7 +420,7 @@ struct CountPanic<'a>(&'a Counters);
 impl Drop for CountPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.panics.add();
+            self.0.panics.inc();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The log: one line for each event, on standard error, at a level that can be changed at run time.
 //!
 //! Strangers' octets reach the log as field values. No value can begin a line of its own, speak to a
-//! terminal, or be longer than [`line::FIELD_MAX`]; and no kind of line is written more often than
-//! [`flood::LINES_A_SECOND`], whoever causes it (`flood`).
+//! terminal, or be longer than `line::FIELD_MAX`; and no kind of line is written more often than
+//! `flood::LINES_A_SECOND`, whoever causes it (`flood`).
 
 mod flood;
 mod journal;
@@ -134,6 +134,11 @@ impl Log {
         if levels.is_over(now) {
             self.fall_back(&mut levels);
         }
+    }
+
+    /// How many lines were left out since the start, because there were too many of their kind.
+    pub fn left_out(&self) -> u64 {
+        self.printer.left_out()
     }
 
     /// Says what was left out until now; for the end, when no tick comes any more.

@@ -7,7 +7,10 @@ use super::{
 };
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::time::Instant;
 use tracing::{
@@ -36,6 +39,7 @@ struct Inner {
     colour: bool,
     out: Box<Out>,
     flood: Mutex<Flood>,
+    left_out: AtomicU64,
 }
 
 impl fmt::Debug for Printer {
@@ -47,13 +51,24 @@ impl fmt::Debug for Printer {
 impl Printer {
     /// `out` is called once for each line.
     pub(super) fn new(format: Format, colour: bool, out: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { format, colour, out: Box::new(out), flood: Mutex::default() }))
+        Self(Arc::new(Inner {
+            format,
+            colour,
+            out: Box::new(out),
+            flood: Mutex::default(),
+            left_out: AtomicU64::default(),
+        }))
     }
 
     /// Says how many lines were left out in the seconds that are over, or until now.
     pub(super) fn tell_left_out(&self, all: bool) {
         let left_out = self.flood(|flood| flood.left_out(Instant::now(), all));
         left_out.into_iter().for_each(|left_out| self.print_left_out(left_out));
+    }
+
+    /// How many lines were left out since the start, told or not.
+    pub(super) fn left_out(&self) -> u64 {
+        self.0.left_out.load(Relaxed)
     }
 
     fn flood<T>(&self, with: impl FnOnce(&mut Flood) -> T) -> T {
@@ -111,6 +126,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Printer {
             self.print_left_out(left_out);
         }
         if !admission.write {
+            self.0.left_out.fetch_add(1, Relaxed);
             return;
         }
         let (said, target) = said();

@@ -87,6 +87,11 @@ impl Fetcher {
         Self { settings, reach }
     }
 
+    /// What it dials.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     /// Asks `address` once for the policy of `host`. Certificates are judged at `now`.
     ///
     /// Never fails: what went wrong is what was seen. Takes [`Settings::total`] at the longest.

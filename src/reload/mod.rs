@@ -4,6 +4,7 @@
 //! snapshot, `status` tells others what came of it. A bad edit changes nothing that is served.
 
 mod kept;
+pub mod metrics;
 mod reloader;
 mod status;
 mod watch;

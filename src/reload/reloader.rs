@@ -3,7 +3,10 @@
 //! The one way from an edit to what is served, taken by the daemon at start, by the daemon at each
 //! reload, and by `mta-stsd check`.
 
-use super::status::{ReloadState, ReloadStatus};
+use super::{
+    metrics::Reloads,
+    status::{ReloadState, ReloadStatus},
+};
 use crate::{
     clock::Clock,
     config::{Fault, Files, Loaded, Previous, Server, TenantId, Tenants, check},
@@ -28,6 +31,7 @@ pub struct Reloader {
     snapshot: SharedSnapshot,
     clock: Clock,
     status: ReloadStatus,
+    reloads: Reloads,
     /// The server's part that is running, and that of the last good edit.
     server: Option<(Server, Server)>,
     /// The tenants served.
@@ -80,6 +84,7 @@ impl Reloader {
             snapshot,
             clock,
             status: ReloadStatus::default(),
+            reloads: Reloads::default(),
             server: None,
             tenants: Tenants::new(),
             generation: 0,
@@ -90,6 +95,11 @@ impl Reloader {
     /// What came of the last look, for whoever asks later.
     pub fn status(&self) -> ReloadStatus {
         self.status.clone()
+    }
+
+    /// Looks by what came of them.
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// The main file.
@@ -208,6 +218,7 @@ impl Reloader {
         report.generation = self.generation;
         report.mended = report.is_good() && self.status.load().held_back > 0;
         self.note(&report);
+        self.reloads.count(&report);
         report
     }
 

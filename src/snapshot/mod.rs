@@ -3,6 +3,7 @@
 //! A [`Snapshot`] is never changed, only replaced as a whole. Bodies are rendered before it is
 //! built, so serving from it cannot fail, and no request ever sees half of an edit.
 
+pub mod metrics;
 mod shared;
 
 pub use shared::SharedSnapshot;
@@ -12,6 +13,7 @@ use crate::{
     name::PolicyHost,
     policy::RenderedPolicy,
 };
+use metrics::ByMode;
 use std::{collections::HashMap, sync::Arc};
 
 /// What is served for one policy host.
@@ -29,6 +31,8 @@ pub struct Snapshot {
     generation: u64,
     hosts: HashMap<PolicyHost, HostedPolicy>,
     publish: Publish,
+    tenants: ByMode,
+    domains: ByMode,
 }
 
 impl Snapshot {
@@ -42,15 +46,18 @@ impl Snapshot {
         let tenants = tenants.into_iter();
         // Most tenants have at least one host, so this saves most of the growing.
         let mut hosts = HashMap::with_capacity(tenants.size_hint().0);
+        let (mut by_tenant, mut by_domain) = (ByMode::default(), ByMode::default());
         for tenant in tenants {
+            let mode = tenant.policy.policy().mode();
+            by_tenant.count(mode);
             for host in &tenant.hosts {
-                hosts.entry(host.clone()).or_insert_with(|| HostedPolicy {
-                    tenant: tenant.id.clone(),
-                    policy: Arc::clone(&tenant.policy),
+                hosts.entry(host.clone()).or_insert_with(|| {
+                    by_domain.count(mode);
+                    HostedPolicy { tenant: tenant.id.clone(), policy: Arc::clone(&tenant.policy) }
                 });
             }
         }
-        Self { generation, hosts, publish }
+        Self { generation, hosts, publish, tenants: by_tenant, domains: by_domain }
     }
 
     /// How many snapshots this process has served before, plus one; 0 before the first.
@@ -90,7 +97,7 @@ impl Snapshot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{
         name::DomainName,
@@ -108,6 +115,18 @@ mod tests {
             policy: Arc::new(RenderedPolicy::of(policy).unwrap()),
             file: Path::new("a.toml").into(),
         })
+    }
+
+    /// A snapshot of one tenant with these domains.
+    pub(crate) fn hosts(domains: &[&str]) -> Snapshot {
+        Snapshot::build(1, [&tenant("a", domains, "mx.a.example")], Publish::default())
+    }
+
+    #[test]
+    fn tenants_and_domains_are_counted_by_mode() {
+        let snapshot = hosts(&["a.example", "b.example", "b.example"]);
+        assert_eq!(snapshot.tenants, ByMode { testing: 1, ..ByMode::default() });
+        assert_eq!(snapshot.domains, ByMode { testing: 2, ..ByMode::default() });
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! every value but success carries a [`Why`] with a stable word.
 
 pub mod dane;
+mod lean;
 mod meter;
 mod old_tls;
 mod prober;
@@ -23,6 +24,7 @@ pub use prober::Prober;
 pub use why::Why;
 
 use crate::certificate::presented::{ChainJudgement, Roots};
+use jiff::Timestamp;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How a host is looked at. The defaults of [`Settings::new`] are those of S-19.
@@ -65,6 +67,8 @@ impl Settings {
 pub struct Probe {
     /// The address looked at.
     pub address: IpAddr,
+    /// When the look began; the chain is judged by this time.
+    pub at: Timestamp,
     /// Whether TLS came up, and if not, why.
     pub outcome: Outcome,
     /// More about the outcome in the host's, the TLS library's or the system's words, such as the

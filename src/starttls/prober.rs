@@ -41,16 +41,11 @@ impl Prober {
         Self { settings, reach }
     }
 
-    /// Looks at `host` at `address`, which came from DNS a moment ago; chains are judged at `now`.
-    ///
-    /// One session as a sender holds it. Where TLS came up, three short ones after it: without SNI,
-    /// with an unknown SNI, and with the offer of TLS 1.1. Where nothing but a version in common was
-    /// missing, up to two with old offers, to tell an old host from a broken one. Always returns
-    /// within twice [`Settings::session`].
-    pub async fn probe(&self, host: &DnsName, address: IpAddr, now: Timestamp) -> Probe {
-        let began = Instant::now();
-        let mut probe = Probe {
+    /// A look at `address` that has seen nothing yet.
+    pub(crate) fn unseen(&self, address: IpAddr, now: Timestamp) -> Probe {
+        Probe {
             address,
+            at: now,
             outcome: super::Outcome::Secured,
             evidence: None,
             banner: None,
@@ -61,7 +56,18 @@ impl Prober {
             unknown_sni: None,
             old_tls_accepted: None,
             ehlo_after_tls: None,
-        };
+        }
+    }
+
+    /// Looks at `host` at `address`, which came from DNS a moment ago; chains are judged at `now`.
+    ///
+    /// One session as a sender holds it. Where TLS came up, three short ones after it: without SNI,
+    /// with an unknown SNI, and with the offer of TLS 1.1. Where nothing but a version in common was
+    /// missing, up to two with old offers, to tell an old host from a broken one. Always returns
+    /// within twice [`Settings::session`].
+    pub async fn probe(&self, host: &DnsName, address: IpAddr, now: Timestamp) -> Probe {
+        let began = Instant::now();
+        let mut probe = self.unseen(address, now);
         let visit = Visit { prober: self, host: host.as_str(), address, now };
         match ServerName::try_from(host.as_str()) {
             Ok(name @ ServerName::DnsName(_)) => visit.all(&name.to_owned(), &mut probe).await,

@@ -157,6 +157,17 @@ async fn findings_are_replaced_by_domain(store: &dyn Storage) {
     assert_eq!(sorted_findings(store).await, [finding(2, "")]);
 }
 
+async fn audits_are_kept_by_domain_and_forgotten(store: &dyn Storage) {
+    let (early, late) = (time("2026-11-21T01:00:00Z"), time("2026-11-22T01:00:00Z"));
+    for (n, at) in [(1, early), (2, early), (3, early), (1, late)] {
+        store.save_audit(&domain(n), at).await.unwrap();
+    }
+    store.forget_audits(&[domain(2), domain(9)]).await.unwrap();
+    let mut kept = store.audits().await.unwrap();
+    kept.sort_unstable();
+    assert_eq!(kept, [(domain(1), late), (domain(3), early)]);
+}
+
 async fn keep_the_contract(store: &dyn Storage) {
     an_empty_store_has_nothing(store).await;
     certificates_come_back_as_they_were(store).await;
@@ -165,6 +176,7 @@ async fn keep_the_contract(store: &dyn Storage) {
     served_tenants_are_kept_changed_and_forgotten(store).await;
     credentials_are_kept_by_name(store).await;
     findings_are_replaced_by_domain(store).await;
+    audits_are_kept_by_domain_and_forgotten(store).await;
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ struct Kept {
     credentials: HashMap<String, Zeroizing<Vec<u8>>>,
     findings: HashMap<DomainName, Vec<FindingRow>>,
     history: History,
+    audits: HashMap<DomainName, Timestamp>,
     served: HashMap<String, ServedTenant>,
     schedule: Rows,
     budgets: HashMap<String, Timestamp>,
@@ -159,6 +160,23 @@ impl Storage for MemoryStorage {
             kept.findings.remove(domain);
         } else {
             kept.findings.insert(domain.clone(), findings.to_vec());
+        }
+        Ok(())
+    }
+
+    async fn audits(&self) -> Result<Vec<(DomainName, Timestamp)>, StorageError> {
+        Ok(self.read()?.audits.iter().map(|(domain, at)| (domain.clone(), *at)).collect())
+    }
+
+    async fn save_audit(&self, domain: &DomainName, at: Timestamp) -> Result<(), StorageError> {
+        self.write()?.audits.insert(domain.clone(), at);
+        Ok(())
+    }
+
+    async fn forget_audits(&self, domains: &[DomainName]) -> Result<(), StorageError> {
+        let mut kept = self.write()?;
+        for domain in domains {
+            kept.audits.remove(domain);
         }
         Ok(())
     }

@@ -4,12 +4,14 @@
 //! orders, the cross-check's findings with their history, and every tenant as it was last served. One embedded implementation over SQLite and one in
 //! memory for tests; both keep the contract that the tests in `contract.rs` state.
 
+mod audits;
 mod backup;
 mod folder;
 mod handing;
 mod history;
 mod history_rows;
 mod memory;
+pub mod metrics;
 mod pools;
 mod reader;
 mod rows;
@@ -77,6 +79,15 @@ pub trait Storage: CertificateSource + HistoryStorage {
         findings: &[FindingRow],
         now: Timestamp,
     ) -> Result<(), StorageError>;
+
+    /// When each domain was last audited, in no particular order.
+    async fn audits(&self) -> Result<Vec<(DomainName, Timestamp)>, StorageError>;
+
+    /// Keeps that `domain` was audited at `at`.
+    async fn save_audit(&self, domain: &DomainName, at: Timestamp) -> Result<(), StorageError>;
+
+    /// Forgets when `domains` were audited, all or none of them.
+    async fn forget_audits(&self, domains: &[DomainName]) -> Result<(), StorageError>;
 
     /// Every tenant as it was last served, in no particular order.
     async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError>;
@@ -152,6 +163,13 @@ pub struct ServedTenant {
     pub body: String,
     /// The policy hosts it owned, in the order written.
     pub hosts: Vec<PolicyHost>,
+}
+
+impl StorageError {
+    /// Whether only a person can mend it, and trying again cannot.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unreadable { .. })
+    }
 }
 
 /// Why the store did not do it, sorted by what the caller does next.

@@ -3,7 +3,7 @@
 //! Each connection has a thread of its own in the library, so a stuck disk blocks threads there and
 //! never the runtime; callers wait no longer than [`READ`], [`LIST`] or [`WRITE`].
 
-use super::{StorageError, folder::Folder};
+use super::{StorageError, folder::Folder, metrics::counted};
 use crate::logging::chain;
 use sqlx::{
     ConnectOptions, Sqlite, SqliteConnection, SqlitePool,
@@ -176,22 +176,22 @@ pub(super) async fn within<T>(
 
 /// Sorts what happened to a read.
 pub(super) fn read_error(error: sqlx::Error) -> StorageError {
-    match code(&error) {
+    counted(match code(&error) {
         Some(Code::Damaged) => damaged(cause(error)),
         _ => StorageError::Failed(cause(error)),
-    }
+    })
 }
 
 /// Sorts what happened to a write.
 pub(super) fn write_error(error: sqlx::Error) -> StorageError {
     // A pool is closed when the store is handed over to another daemon, or at the end.
     let stuck = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);
-    match code(&error) {
+    counted(match code(&error) {
         Some(Code::Damaged) => damaged(cause(error)),
         Some(Code::NotWritable) => StorageError::NotWritable(cause(error)),
         _ if stuck => StorageError::NotWritable(cause(error)),
         _ => StorageError::Failed(cause(error)),
-    }
+    })
 }
 
 /// What SQLite said, without the library's sentence that says it a second time.

@@ -43,6 +43,11 @@ impl StoreReader {
         Ok(Self { readers, seal })
     }
 
+    /// Whether there is a database in `directory`, as far as this user may see.
+    pub fn is_there(directory: &Path) -> bool {
+        directory.join(DATABASE).exists()
+    }
+
     /// The certificate held for `host`, if any.
     ///
     /// # Errors

@@ -158,6 +158,7 @@ async fn a_store_from_before_the_schedule_opens_unharmed() {
         "DROP TABLE served_tenants",
         "DROP TABLE finding_events",
         "DROP TABLE alert_positions",
+        "DROP TABLE audits",
         "ALTER TABLE findings DROP COLUMN raised",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
         "CREATE TABLE order_failures (host TEXT NOT NULL PRIMARY KEY, attempts INTEGER NOT NULL,

@@ -6,9 +6,10 @@
 
 use super::unusable::Unusable;
 use super::{
-    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError,
+    FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError, audits,
     folder::Folder,
     history_rows,
+    metrics::counted,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
     seal::{MasterKey, Purpose, Seal, SealError},
@@ -194,7 +195,7 @@ pub(super) async fn read_certificate(
         within(READ, query.fetch_optional(readers)).await.map_err(read_error)?;
     row.map(|row| certificate(host, row, seal))
         .transpose()
-        .map_err(|source| StorageError::Unreadable { what: certificate_of(host), source })
+        .map_err(|source| counted(StorageError::Unreadable { what: certificate_of(host), source }))
 }
 
 pub(super) async fn read_credential(
@@ -331,6 +332,18 @@ impl Storage for SqliteStorage {
         within(WRITE, work).await.map_err(write_error)
     }
 
+    async fn audits(&self) -> Result<Vec<(DomainName, Timestamp)>, StorageError> {
+        audits::read(self).await
+    }
+
+    async fn save_audit(&self, domain: &DomainName, at: Timestamp) -> Result<(), StorageError> {
+        audits::save(self, domain, at).await
+    }
+
+    async fn forget_audits(&self, domains: &[DomainName]) -> Result<(), StorageError> {
+        audits::forget(self, domains).await
+    }
+
     async fn served_tenants(&self) -> Result<Vec<ServedTenant>, StorageError> {
         served::read(&self.readers().await.readers).await
     }
@@ -403,15 +416,15 @@ async fn seal_what_is_plain(writer: &SqlitePool, seal: &Seal) -> Result<(), Stor
 }
 
 fn failed(error: impl Into<Cause>) -> StorageError {
-    StorageError::Failed(error.into())
+    counted(StorageError::Failed(error.into()))
 }
 
 fn not_writable(error: impl Into<Cause>) -> StorageError {
-    StorageError::NotWritable(error.into())
+    counted(StorageError::NotWritable(error.into()))
 }
 
 fn sealed(what: String, error: SealError) -> StorageError {
-    StorageError::Unreadable { what, source: error.into() }
+    counted(StorageError::Unreadable { what, source: error.into() })
 }
 
 impl fmt::Debug for SqliteStorage {

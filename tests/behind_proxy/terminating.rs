@@ -9,7 +9,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 const HOSTS: [&str; 2] = ["mta-sts.meadow.example", "mta-sts.hill.example"];
@@ -188,6 +188,26 @@ fn a_fleet_that_moves_behind_a_proxy_keeps_what_it_holds() {
     let daemon = home.start();
     daemon.wait_for_policy("meadow.example", "mx.meadow.example");
     assert!(!daemon.log().iter().any(|line| line.contains("certificate issued")));
+}
+
+/// The listener for proxies is handed over as the others are.
+#[test]
+fn an_upgrade_keeps_the_backend() {
+    struct Ended(Child);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            // Already ended is fine: this only makes sure of it.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+    let home = home();
+    let mut daemon = home.start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mta-stsd"));
+    command.args(["serve", "--take-over", "--config"]).arg(home.main_file()).stderr(Stdio::null());
+    let _successor = Ended(command.spawn().unwrap());
+    assert_eq!(daemon.exit_code(), 0);
+    assert!(asked(&daemon, "127.0.0.1").starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 /// Moving the file away is what logrotate does.

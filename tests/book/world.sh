@@ -25,7 +25,10 @@ ip link set lo up
 unshare --net sleep infinity &
 internet=$!
 inside() { nsenter --target "$internet" --net "$@"; }
-has_its_own() { [[ $(readlink /proc/self/ns/net) != $(readlink "/proc/$internet/ns/net") ]]; }
+has_its_own() { # a process that is just beginning shows nothing
+  local ours theirs
+  ours=$(readlink /proc/self/ns/net) && theirs=$(readlink "/proc/$internet/ns/net") && [[ $theirs != "$ours" ]]
+}
 eventually "the other network" has_its_own
 ip link add wire type veth peer name wire netns "$internet"
 ip address add 11.1.0.10/32 dev wire
@@ -229,10 +232,14 @@ publish() {
 }
 start_mta_stsd() { mta-stsd serve >>"$folder/daemon.log" 2>&1 & daemon=$!; eventually "the daemon" mta-stsd status; }
 stop_mta_stsd() { kill -TERM "$daemon"; wait "$daemon" || fail "the daemon ended with $?"; }
-# certified DOMAIN…: waits until each has a certificate and the authority was asked when to renew it.
+# certified DOMAIN…: waits until each has a certificate, the authority was asked when to renew it, and its MX
+# records were looked up.
 certified() {
   local domain
-  for domain; do eventually "a certificate of $domain" sees "next         renewal at" mta-stsd status "$domain"; done
+  for domain; do
+    eventually "a certificate of $domain" sees "next         renewal at" mta-stsd status "$domain"
+    eventually "a look at $domain" sees "looked up 2" mta-stsd status "$domain"
+  done
 }
 sees() { local text=$1; shift; "$@" 2>&1 | grep -qF -- "$text"; }
 

@@ -199,6 +199,29 @@ fn check_says_what_a_start_would_refuse() {
 }
 
 #[test]
+fn a_master_key_that_does_not_fit_is_told_of_before_a_restart() {
+    let home = Home::new("[store]\ndirectory = \"state\"\nkey_file = \"store.key\"\n");
+    home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
+    let key = |pair: &str| {
+        home.write("store.key", &pair.repeat(32));
+        fs::set_permissions(home.path("store.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    key("0f");
+    let daemon = home.start();
+    daemon.wait_for_policy("meadow.example", "mx1");
+    assert_eq!(home.run(&["check"]).status.code(), Some(0), "beside the daemon");
+    eventually("the certificate to be kept", || {
+        (home.run(&["certificate", "show", "meadow.example"]).status.code() == Some(0)).then_some(())
+    });
+    key("f0");
+    let check = home.run(&["check"]);
+    assert_eq!(check.status.code(), Some(78));
+    let said = text(check.stderr);
+    assert!(said.contains("store.key_file") && said.contains("sealed"), "{said}");
+    assert_eq!(home.run(&["certificate", "show", "meadow.example"]).status.code(), Some(78));
+}
+
+#[test]
 fn status_finds_the_daemon_while_the_main_file_is_broken() {
     let home = Home::new("");
     home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");

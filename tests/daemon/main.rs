@@ -12,6 +12,7 @@ mod issue;
 mod kills;
 mod logs;
 mod looking;
+mod metrics;
 mod operator;
 #[path = "../support/pebble.rs"]
 mod pebble;

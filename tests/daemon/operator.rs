@@ -208,8 +208,8 @@ fn the_internal_authority_has_no_account_and_revokes_nothing() {
     home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");
     let daemon = home.start();
     daemon.wait_for_policy("meadow.example", "mx1");
-    assert!(said(&home, &["account", "show"], 70).contains("knows no accounts"));
-    let told = said(&home, &["certificate", "revoke", "meadow.example", "--reason", "superseded"], 70);
+    assert!(said(&home, &["account", "show"], 78).contains("knows no accounts"));
+    let told = said(&home, &["certificate", "revoke", "meadow.example", "--reason", "superseded"], 78);
     assert!(told.contains("revokes nothing"), "{told}");
     said(&home, &["certificate", "revoke", "meadow.example"], 64);
 }

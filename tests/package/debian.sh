@@ -95,7 +95,8 @@ stop
 # --- Remove: the program goes, what is the operator's stays
 : >"$copy/run/told"
 inside dpkg --remove mta-stsd >install.log 2>&1 || fail "not removed"
-has "$(cat "$copy/run/told")" "stop mta-stsd.service"
+stopped=$(grep '^stop ' "$copy/run/told") || fail "nothing was stopped"
+for unit in "$house"/systemd/*; do has " $stopped " " ${unit##*/} "; done
 [[ ! -e $copy/usr/bin/mta-stsd && ! -e $copy/usr/lib/systemd/system/mta-stsd.service ]]
 [[ -f $state/mta-stsd.db && -f $etc/mta-stsd.toml && -f $etc/tenants.d/meadow.toml ]] || fail "removed too much"
 

@@ -75,7 +75,7 @@ async fn ambiguous_framing_is_refused_and_the_connection_closed() {
     ] {
         assert_eq!(status(&server, &text).await, 400, "{text:?}");
     }
-    assert_eq!(server.policies.counters().served.get(), 0);
+    assert_eq!(server.policies.counters().policies_served(), 0);
 }
 
 #[tokio::test]

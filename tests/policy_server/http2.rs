@@ -55,7 +55,7 @@ async fn a_large_header_list_or_target_is_refused() {
     // The client knows our limit from SETTINGS and may refuse to send; either way nothing is served.
     assert!(
         http2.send(large).await.is_ok_and(|response| response.status() == 431)
-            || server.policies.counters().served.get() == 0
+            || server.policies.counters().policies_served() == 0
     );
 }
 

@@ -241,7 +241,7 @@ async fn a_backend_is_closed_to_strangers() {
     let _ = stranger.write_all(get(COM).as_bytes()).await;
     assert_eq!(read_to_close(&mut stranger).await, b"");
     until(|| server.policies.counters().refused_network.get() == 1).await;
-    assert_eq!(server.policies.counters().served.get(), 0);
+    assert_eq!(server.policies.counters().policies_served(), 0);
 }
 
 #[tokio::test]

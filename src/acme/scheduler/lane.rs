@@ -28,6 +28,11 @@ impl Lane {
         Self { next, queue: VecDeque::new(), due_again: None, more: true, pulled_at: Timestamp::MIN }
     }
 
+    /// Since when the row is due that waits longest, of those that were pulled.
+    pub fn due_since(&self) -> Option<Timestamp> {
+        self.queue.iter().map(|row| row.next_at).min()
+    }
+
     /// Throws away what was pulled.
     pub fn empty(&mut self) {
         self.queue.clear();

@@ -6,6 +6,7 @@ use crate::{
         authority::IssueError,
         books::{Books, Pause},
         calendar::{self, is_exempt},
+        metrics::{ISSUED, PANICKED, outcome_of},
         order::Ended,
         retry,
     },
@@ -30,8 +31,14 @@ impl Scheduler {
         self.workshop.status.write().in_flight.remove(&row.host);
         let now = self.workshop.clock.now();
         match ended {
-            Ok((_, Ended::Issued(row))) => self.issued(row, number, now),
-            Ok((_, Ended::Failed(row, number, error))) => self.failed(row, number, &error, now).await,
+            Ok((_, Ended::Issued(row))) => {
+                self.count(number, ISSUED);
+                self.issued(row, number, now);
+            }
+            Ok((_, Ended::Failed(row, number, error))) => {
+                self.count(Some(number), outcome_of(&error));
+                self.failed(row, number, &error, now).await;
+            }
             Ok((_, Ended::Short(mut row, until))) => {
                 row.next_at = until;
                 self.keep(row, now).await;
@@ -46,13 +53,22 @@ impl Scheduler {
                 self.keep(row, now).await;
             }
             Err(error) => match number {
-                Some(number) => self.failed(row, number, &panicked(error), now).await,
+                Some(number) => {
+                    self.count(Some(number), PANICKED);
+                    self.failed(row, number, &panicked(error), now).await;
+                }
                 None => {
                     let mut row = row;
                     calendar::asked(&mut row, Err(panicked(error)), now);
                     self.keep(row, now).await;
                 }
             },
+        }
+    }
+
+    fn count(&self, number: Option<usize>, outcome: &str) {
+        if let Some(authority) = number.and_then(|number| self.workshop.authorities.get(number)) {
+            self.workshop.status.orders.count(authority.directory(), outcome);
         }
     }
 

@@ -3,9 +3,9 @@
 //! It asks the same tables as the status socket, shows what came of it without any script, and can do two
 //! things for a domain: check it now and renew its certificate now. Everything else is for the socket.
 //!
-//! Who comes here is a stranger until shown otherwise: [`gate`] checks by which name it was asked for, who
-//! asks, and that a browser sends its own forms only; [`listener`] bounds what a connection may use. Work
-//! that grows with the fleet is done off the async threads, once for all who ask ([`Surveyor`]), so that
+//! Who comes here is a stranger until shown otherwise: `gate` checks by which name it was asked for, who
+//! asks, and that a browser sends its own forms only; `listener` bounds what a connection may use. Work
+//! that grows with the fleet is done off the async threads, once for all who ask (`surveyor`), so that
 //! the policy server next door does not feel it.
 //!
 //! Templates lie in `templates/` and escape all that is put into them.

@@ -82,6 +82,7 @@ impl World {
         let target = AlertTarget::Webhook {
             url: url.to_owned(),
             secret_file: Some(self.secret.path().to_owned()),
+            root_file: None,
             format: AlertFormat::Json,
             timeout: Duration::from_secs(120),
         };

@@ -97,7 +97,7 @@ pub(super) mod consistency {
             title "The id in DNS is not that of the policy we serve",
             cause "The STS record was not changed when the policy was, or points to another provider.",
             effect "Senders that hold an older policy do not notice the new one until theirs runs out.",
-            remedy "Publish the id of the policy that we serve, {subject}, in the TXT record at _mta-sts.{domain}.";
+            remedy "Publish the id of the policy that we serve, {subject}, in the TXT record at _mta-sts.{domain}, or where its CNAME leads.";
         BodyDiffers, error error warn, "RFC 8461 §8.1",
             title "The world is served another policy than ours",
             cause "What an address of the mta-sts name served is not the text that we serve.",

@@ -159,6 +159,8 @@ codes! {
     MxHostAlias "MX_HOST_ALIAS";
     /// A mail host has an address that is not public.
     MxHostPrivateAddress "MX_HOST_PRIVATE_ADDRESS";
+    /// A mail host is this machine.
+    MxHostOurs "MX_HOST_OURS";
     /// DNS did not answer for a mail host.
     MxHostLookupFailed "MX_HOST_LOOKUP_FAILED";
     /// A pattern has allowed no mail host for a month.

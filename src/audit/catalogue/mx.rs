@@ -76,6 +76,11 @@ super::rows! { Mx;
         cause "An A or AAAA record leads into a private or reserved network.",
         effect "Senders that choose this address do not reach the host; it was not dialled.",
         remedy "Remove the address that is not public from {subject}, an MX host of {domain}.";
+    MxHostOurs, info info info, "RFC 8461 §4.2",
+        title "A mail host is this machine",
+        cause "An address of the host is one of our own, which is given as evidence.",
+        effect "It was not looked at: a connection to ourselves does not show what others meet.",
+        remedy "Run mta-stsd audit {domain} on another machine to see how {subject} speaks to others.";
     MxHostLookupFailed, unknown unknown unknown, "RFC 5321 §5.1",
         title "DNS did not answer for a mail host",
         cause "The address lookup of the host timed out or failed.",

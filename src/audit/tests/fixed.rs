@@ -17,15 +17,15 @@ use std::{
     time::Duration,
 };
 
-pub(super) const ENFORCE: &str =
+pub(in crate::audit) const ENFORCE: &str =
     "version: STSv1\r\nmode: enforce\r\nmx: mx1.example.com\r\nmx: *.example.net\r\nmax_age: 1209600\r\n";
 
-pub(super) fn now() -> Timestamp {
+pub(in crate::audit) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
 /// A chain that every sender takes, for `name`.
-pub(super) fn chain(name: &str) -> ChainJudgement {
+pub(in crate::audit) fn chain(name: &str) -> ChainJudgement {
     let [not_before, not_after] =
         ["2026-11-01T00:00:00Z", "2027-01-30T00:00:00Z"].map(|text| text.parse().unwrap());
     ChainJudgement {
@@ -42,14 +42,14 @@ pub(super) fn chain(name: &str) -> ChainJudgement {
     }
 }
 
-pub(super) fn txt(records: &[&str]) -> Answer<TxtAnswer> {
+pub(in crate::audit) fn txt(records: &[&str]) -> Answer<TxtAnswer> {
     let records: Vec<_> = records.iter().map(|text| vec![text.as_bytes().to_vec()]).collect();
     let exists = !records.is_empty();
     let data = TxtAnswer { records, exists, ..TxtAnswer::default() };
     Answer { secure: true, ..Answer::new(data, Some(Duration::from_secs(300))) }
 }
 
-pub(super) fn addresses(texts: &[&str]) -> Addresses {
+pub(in crate::audit) fn addresses(texts: &[&str]) -> Addresses {
     let mut found = Addresses { exists: true, secure: true, ..Addresses::default() };
     for text in texts {
         match text.parse().unwrap() {
@@ -60,7 +60,7 @@ pub(super) fn addresses(texts: &[&str]) -> Addresses {
     found
 }
 
-pub(super) fn fetch(address: &str, offer: Offer, body: &str) -> Fetch {
+pub(in crate::audit) fn fetch(address: &str, offer: Offer, body: &str) -> Fetch {
     let answered = Answered {
         status: 200,
         location: None,
@@ -82,14 +82,14 @@ pub(super) fn fetch(address: &str, offer: Offer, body: &str) -> Fetch {
 }
 
 /// Changes the answer of a fetch.
-pub(super) fn answered(mut fetch: Fetch, change: impl FnOnce(&mut Answered)) -> Fetch {
+pub(in crate::audit) fn answered(mut fetch: Fetch, change: impl FnOnce(&mut Answered)) -> Fetch {
     let Fetched::Answered(answered) = &mut fetch.outcome else { panic!("no answer") };
     change(answered);
     fetch
 }
 
 /// A probe of a host with whom all is well.
-pub(super) fn secured(name: &str, address: &str) -> Probe {
+pub(in crate::audit) fn secured(name: &str, address: &str) -> Probe {
     let tls = TlsSeen {
         version: "TLSv1.3".into(),
         suite: "TLS13_AES_256_GCM_SHA384".into(),
@@ -98,6 +98,7 @@ pub(super) fn secured(name: &str, address: &str) -> Probe {
     };
     Probe {
         address: address.parse().unwrap(),
+        at: now(),
         outcome: Outcome::Secured,
         evidence: None,
         banner: Some(format!("{name} ESMTP")),
@@ -112,7 +113,7 @@ pub(super) fn secured(name: &str, address: &str) -> Probe {
 }
 
 /// A probe that ended so.
-pub(super) fn ended(address: &str, why: Why) -> Probe {
+pub(in crate::audit) fn ended(address: &str, why: Why) -> Probe {
     Probe {
         outcome: why.outcome(),
         tls: None,
@@ -124,7 +125,7 @@ pub(super) fn ended(address: &str, why: Why) -> Probe {
     }
 }
 
-pub(super) fn host(name: &str, preference: u16, probes: Vec<Probe>) -> HostSeen {
+pub(in crate::audit) fn host(name: &str, preference: u16, probes: Vec<Probe>) -> HostSeen {
     let at: Vec<String> = probes.iter().map(|probe| probe.address.to_string()).collect();
     HostSeen {
         host: DnsName::new(name),
@@ -134,15 +135,16 @@ pub(super) fn host(name: &str, preference: u16, probes: Vec<Probe>) -> HostSeen 
         probes: probes.into_iter().map(Into::into).collect(),
         tlsa: Some(Ok(Answer { secure: true, ..Answer::default() })),
         has_report_record: None,
+        doubted_until: None,
     }
 }
 
-pub(super) fn tlsa(records: Vec<crate::dns::TlsaRecord>) -> Answer<TlsaAnswer> {
+pub(in crate::audit) fn tlsa(records: Vec<crate::dns::TlsaRecord>) -> Answer<TlsaAnswer> {
     Answer { secure: true, ..Answer::new(TlsaAnswer { records, exists: true }, None) }
 }
 
 /// Hangs `hosts` below the domain, with their MX records.
-pub(super) fn with_hosts(mut seen: Observations, hosts: Vec<HostSeen>) -> Observations {
+pub(in crate::audit) fn with_hosts(mut seen: Observations, hosts: Vec<HostSeen>) -> Observations {
     let record = |host: &HostSeen| MxRecord { preference: host.preference, host: host.host.clone() };
     let records = hosts.iter().map(record).collect();
     seen.mx = Ok(Answer { secure: true, ..Answer::new(MxAnswer::Records(records), None) });
@@ -151,14 +153,14 @@ pub(super) fn with_hosts(mut seen: Observations, hosts: Vec<HostSeen>) -> Observ
 }
 
 /// `example.com`, with nothing to object to.
-pub(super) fn good() -> Observations {
+pub(crate) fn good() -> Observations {
     let served = |address, offer| fetch(address, offer, ENFORCE);
     let seen = Observations {
         domain: DomainName::from_ascii("example.com").unwrap(),
         at: now(),
         record: Ok(txt(&["v=STSv1; id=20261121T120000Z;"])),
         elsewhere: vec![],
-        wildcard: false,
+        wildcard: Some(false),
         policy_host: Ok(addresses(&["198.20.0.1", "2a00::1"])),
         no_way_to: vec![],
         fetches: vec![
@@ -190,7 +192,7 @@ pub(super) fn good() -> Observations {
 }
 
 /// A domain that has heard nothing of all this.
-pub(super) fn without() -> Observations {
+pub(in crate::audit) fn without() -> Observations {
     Observations {
         record: Ok(txt(&[])),
         policy_host: Ok(Addresses::default()),
@@ -201,7 +203,7 @@ pub(super) fn without() -> Observations {
 }
 
 /// [`good`], seen from a network that lets nobody connect to port 25.
-pub(super) fn blocked() -> Observations {
+pub(crate) fn blocked() -> Observations {
     let mut seen = Observations { port_25_answers: false, ..good() };
     for host in &mut seen.hosts {
         for probe in &mut host.probes {
@@ -214,7 +216,7 @@ pub(super) fn blocked() -> Observations {
 }
 
 /// A domain where much is wrong at once.
-pub(super) fn faulty() -> Observations {
+pub(in crate::audit) fn faulty() -> Observations {
     let body = "version: STSv1\nmode: enforce\nmx: mx1.example.com\nmx: old.example.com\nmax_age: 0\n";
     let html = |fetch| answered(fetch, |answered| answered.content_type = Some("text/html".into()));
     let mut late = chain("mta-sts.example.com");

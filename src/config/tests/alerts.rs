@@ -24,6 +24,7 @@ fn a_webhook_and_a_command_are_read_with_their_defaults() {
     let expected = AlertTarget::Webhook {
         url: "https://hooks.example/x?y=z".to_owned(),
         secret_file: None,
+        root_file: None,
         format: AlertFormat::Json,
         timeout: Duration::from_secs(10),
     };
@@ -58,6 +59,7 @@ fn what_is_wrong_with_an_alert_is_said() {
         ("name = \"a\"\ncommand = [\"notify\"]", "whole path"),
         ("name = \"a\"\ncommand = []", "whole path"),
         ("name = \"a\"\ncommand = [\"/x\"]\nformat = \"slack\"", "no meaning"),
+        ("name = \"a\"\ncommand = [\"/x\"]\nroot_file = \"roots.pem\"", "no meaning"),
         ("name = \"a\"\nurl = \"https://a.example\"\nformat = \"xml\"", "format is"),
         ("name = \"a\"\nurl = \"https://a.example\"\nmin_severity = \"unknown\"", "min_severity is"),
         ("name = \"a\"\nurl = \"https://a.example\"\nurls = 1", "is not known in alerts"),
@@ -105,6 +107,7 @@ fn the_alerts_in_the_example_show_every_key() {
         "name",
         "url",
         "secret_file",
+        "root_file",
         "format",
         "command",
         "timeout",

@@ -5,7 +5,10 @@ use crate::{
     audit::FindingCode,
     config::{Publish, Tenant, TenantId},
     cross_check::DomainStatus,
-    dns::{Addresses, Answer, CaaAnswer, DnsName, TlsaAnswer, TxtAnswer, memory::MemoryLookup},
+    dns::{
+        Addresses, Answer, CaaAnswer, DnsName, MxAnswer, TlsaAnswer, TxtAnswer, Unanswered,
+        memory::MemoryLookup,
+    },
     logging::caught::Caught,
     policy::{MaxAge, Mode, MxPattern, Policy},
     storage::{HistoryStorage, MemoryStorage},
@@ -80,7 +83,7 @@ impl World {
         lookups_at_once: usize,
     ) -> (CrossCheckStatus, CancellationToken, JoinHandle<()>) {
         let settings =
-            config::CrossCheck { period: HOUR, recheck: MINUTE * 2, records: self.records, enabled: true };
+            config::CrossCheck { period: HOUR, records: self.records, ..config::CrossCheck::default() };
         let dns = config::Dns { lookups_at_once, ..config::Dns::default() };
         let store = Arc::clone(&self.store) as Arc<dyn Storage>;
         let check = CrossCheck::new(self.snapshot.clone(), lookup, store, self.clock, settings, &dns);
