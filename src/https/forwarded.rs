@@ -13,9 +13,14 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// Addresses looked at, at most; nobody has so many proxies.
 const HOPS_MAX: usize = 16;
 
-/// The client of a request that came from `peer`, a proxy; `proxies` are ours. What is no address
-/// ends the search: what a stranger wrote before it does not count.
+/// The client of a request that came from `peer`; `proxies` are ours. What is no address ends the
+/// search: what a stranger wrote before it does not count.
 pub(super) fn client(headers: &HeaderMap, peer: IpAddr, proxies: &Networks) -> IpAddr {
+    // A PROXY header has named the client, who may have written the fields himself: a proxy that passes
+    // octets on adds none.
+    if !proxies.contains(peer) {
+        return peer;
+    }
     let fields = headers.get_all(X_FORWARDED_FOR).iter().map(|field| field.to_str().unwrap_or_default());
     // The fields of a name are one list (RFC 9110 §5.3); looked at from its end.
     let fields: Vec<&str> = fields.collect();
@@ -45,12 +50,17 @@ mod tests {
 
     #[track_caller]
     fn check(fields: &[&str], expected: &str) {
+        check_from("127.0.0.1", fields, expected);
+    }
+
+    #[track_caller]
+    fn check_from(peer: &str, fields: &[&str], expected: &str) {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(X_FORWARDED_FOR, field.parse().unwrap());
         }
         let proxies = ["127.0.0.0/8", "198.51.100.0/24"].map(|text| text.parse().unwrap());
-        let found = client(&headers, "127.0.0.1".parse().unwrap(), &proxies.into_iter().collect());
+        let found = client(&headers, peer.parse().unwrap(), &proxies.into_iter().collect());
         assert_eq!(found.to_string(), expected, "{fields:?}");
     }
 
@@ -76,5 +86,13 @@ mod tests {
         check(&["10.9.8.7, , 198.51.100.7"], "198.51.100.7");
         check(&[&"198.51.100.7, ".repeat(100)], "127.0.0.1");
         check(&["not an address"], "127.0.0.1");
+    }
+
+    #[test]
+    fn who_is_no_proxy_cannot_speak_for_others() {
+        check_from("192.0.2.66", &["203.0.113.9"], "192.0.2.66");
+        check_from("192.0.2.66", &["203.0.113.9, 127.0.0.1"], "192.0.2.66");
+        // A proxy of ours that another one announces does.
+        check_from("198.51.100.7", &["192.0.2.1"], "192.0.2.1");
     }
 }
