@@ -236,10 +236,13 @@ fn pairs(out: &mut String, fields: &[(&'static str, Value)]) {
     for (i, (name, value)) in fields.iter().enumerate() {
         let space = if i == 0 { "" } else { " " };
         let (Value::Text(text) | Value::Plain(text)) = value;
-        let text = escaped(text);
         let pair = match text.is_empty() || text.contains([' ', '"', '=']) {
-            true => format!("{space}{name}=\"{}\"", text.replace('"', "\\\"")),
-            false => format!("{space}{name}={text}"),
+            // Backslashes first: one before a quote would let the quote end the value.
+            true => {
+                let quoted = text.replace('\\', r"\\").replace('"', "\\\"");
+                format!("{space}{name}=\"{}\"", escaped(&quoted))
+            }
+            false => format!("{space}{name}={}", escaped(text)),
         };
         out.push_str(&pair);
     }

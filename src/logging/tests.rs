@@ -73,6 +73,8 @@ fn a_text_line_reads_as_fields_that_no_value_can_forge() {
     assert!(text.ends_with("issued host=mta-sts.example.com attempt=2\n"), "{text:?}");
     let text = logged(Format::Text, || info!(agent = "a\" host=forged", empty = "", "asked"));
     assert!(text.ends_with("asked agent=\"a\\\" host=forged\" empty=\"\"\n"), "{text:?}");
+    let text = logged(Format::Text, || info!(agent = "a\\\" host=forged", "asked"));
+    assert!(text.ends_with("asked agent=\"a\\\\\\\" host=forged\"\n"), "{text:?}");
 }
 
 #[test]
