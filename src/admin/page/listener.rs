@@ -66,6 +66,15 @@ impl PageServer {
         if let Some(file) = &settings.token_file {
             secret::token(file)?;
         }
+        // What is configured is checked like that already; a passed socket may be open to more.
+        let mut at = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let open = at.find(|at| !at.ip().to_canonical().is_loopback());
+        if let Some(open) = open.filter(|_| settings.token_file.is_none() || settings.certificate.is_none()) {
+            return Err(io::Error::other(format!(
+                "other hosts can reach the passed socket {open}, without TLS or without a token; write \
+                 admin.certificate_file, admin.key_file and admin.token_file, or let its unit listen on 127.0.0.1"
+            )));
+        }
         let identity = settings.certificate.as_ref().map(Identity::open).transpose()?.map(Arc::new);
         Ok(Self { listeners, settings: settings.clone(), identity })
     }
@@ -162,4 +171,32 @@ async fn speak(
     connection.as_mut().graceful_shutdown();
     // What is not read by then is cut.
     let _ = timeout(grace, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_passed_socket_is_held_to_what_a_configured_one_is() {
+        let none = config::Admin {
+            socket: "admin.sock".into(),
+            listen: Vec::new(),
+            names: Vec::new(),
+            token_file: None,
+            certificate: None,
+        };
+        let listener = async |at: &str| TcpListener::bind(at).await.unwrap();
+        assert!(PageServer::new(vec![listener("127.0.0.1:0").await], &none).is_ok());
+        let both = vec![listener("127.0.0.1:0").await, listener("0.0.0.0:0").await];
+        let why = PageServer::new(both, &none).err().unwrap().to_string();
+        assert!(why.contains("0.0.0.0:") && why.contains("admin.token_file"), "{why}");
+        let folder = tempfile::tempdir().unwrap();
+        let token_file = folder.path().join("token");
+        std::fs::write(&token_file, "0123456789abcdef").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&token_file, mode).unwrap();
+        let token_alone = config::Admin { token_file: Some(token_file), ..none };
+        assert!(PageServer::new(vec![listener("0.0.0.0:0").await], &token_alone).is_err(), "without TLS");
+    }
 }
