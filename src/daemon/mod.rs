@@ -181,7 +181,7 @@ impl Daemon {
         let mut reloader = Reloader::new(main_file.to_owned(), snapshot.clone(), clock);
         let (server, report) = reloader.first().map_err(StartError::Refused)?;
         let mut arrival = arrive(&server, beginning).await?;
-        let storage = Arc::new(open_store(&server).await?);
+        let storage = Arc::new(open_store(&server, arrival.has_old()).await?);
         let port: Arc<dyn Storage> = Arc::clone(&storage) as _;
         if report.is_good() { report } else { resume(&mut reloader, report, &port).await }.log();
 
@@ -489,13 +489,17 @@ fn say_left(left: usize) {
     }
 }
 
-async fn open_store(server: &Server) -> Result<SqliteStorage, StartError> {
+async fn open_store(server: &Server, has_old: bool) -> Result<SqliteStorage, StartError> {
     let key = server.store.key_file.as_deref().map(MasterKey::read).transpose()?;
     if let Some(file) = &server.store.key_file {
         info!(key_file = %file.display(), "private keys are sealed in the store");
     }
     let folder = &server.store.directory;
-    SqliteStorage::open(folder, key).await.map_err(|e| StartError::Store(folder.clone(), e))
+    let opened = match has_old {
+        true => SqliteStorage::open_beside(folder, key).await,
+        false => SqliteStorage::open(folder, key).await,
+    };
+    opened.map_err(|e| StartError::Store(folder.clone(), e))
 }
 
 /// The configured resolver. Where the system names none, this host is asked, as the C library does:

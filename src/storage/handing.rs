@@ -71,7 +71,7 @@ impl SqliteStorage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Storage, durability::open};
+    use super::super::{MasterKey, SqliteStorage, Storage, durability::open};
 
     #[tokio::test]
     async fn who_hands_over_reads_on_and_writes_again_when_the_other_is_gone() {
@@ -98,5 +98,26 @@ mod tests {
         old.take_back().await.unwrap();
         old.save_credential("a", b"fourth").await.unwrap();
         old.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_takes_over_with_a_new_key_leaves_readable_what_the_other_reads() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("store");
+        let key = || Some(MasterKey::new(&[7; 32]));
+        let old = open(&path).await;
+        old.save_credential("a", b"plain").await.unwrap();
+        old.hand_over().await.unwrap();
+        let refused = SqliteStorage::open_beside(&path, key()).await.unwrap_err();
+        assert!(refused.needs_a_person(), "{refused}");
+        assert_eq!(old.credential("a").await.unwrap().unwrap().as_slice(), b"plain");
+        old.take_back().await.unwrap();
+        old.close().await;
+
+        let sealed = SqliteStorage::open(&path, key()).await.unwrap();
+        sealed.hand_over().await.unwrap();
+        let new = SqliteStorage::open_beside(&path, key()).await.unwrap();
+        assert_eq!(new.credential("a").await.unwrap().unwrap().as_slice(), b"plain");
+        new.close().await;
     }
 }

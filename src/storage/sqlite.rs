@@ -12,7 +12,7 @@ use super::{
     metrics::counted,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
     rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
-    seal::{MasterKey, Purpose, Seal, SealError},
+    seal::{MasterKey, PLAIN, Purpose, Seal, SealError},
     served,
 };
 use crate::{
@@ -67,16 +67,39 @@ impl SqliteStorage {
     /// [`StorageError::Unreadable`] when it is damaged, of another version, or sealed with another
     /// key. Nothing is ever deleted or overwritten to make it open.
     pub async fn open(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
+        let store = Self::open_as_it_is(directory, key).await?;
+        match &store.pools.read().await.writer {
+            Writer::Open(writer) => seal_what_is_plain(writer, &store.seal).await?,
+            Writer::Refused { .. } | Writer::HandedOver { .. } => {}
+        }
+        Ok(store)
+    }
+
+    /// As [`Self::open`], while another daemon reads from the store and may have it back: secrets that are
+    /// not sealed are not sealed now, because that daemon may not have the key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and [`StorageError::Refused`] when there is a key and something is not sealed.
+    pub async fn open_beside(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
+        let store = Self::open_as_it_is(directory, key).await?;
+        if store.seal.0.is_some() && has_plain(&store.pools.read().await.readers).await? {
+            let text = "it has secrets that are not sealed yet, and sealed ones may be of no use to the daemon that \
+                        runs: stop that one, then start this one without --take-over";
+            return Err(StorageError::Refused(text.into()));
+        }
+        Ok(store)
+    }
+
+    async fn open_as_it_is(directory: &Path, key: Option<MasterKey>) -> Result<Self, StorageError> {
         let path = directory.to_owned();
         let prepared = tokio::task::spawn_blocking(move || Folder::prepare(&path)).await;
         let folder = prepared.map_err(failed)??;
         let seal = Seal(key);
         let pools = Pools::open(&folder).await?;
         check_seal(&pools.readers, &seal).await?;
-        match &pools.writer {
-            Writer::Open(writer) => seal_what_is_plain(writer, &seal).await?,
-            Writer::Refused { why, .. } => warn!(error = %why, "store opened for reading only"),
-            Writer::HandedOver { .. } => {}
+        if let Writer::Refused { why, .. } = &pools.writer {
+            warn!(error = %why, "store opened for reading only");
         }
         let pools = RwLock::new(pools);
         Ok(Self {
@@ -372,6 +395,13 @@ pub(super) async fn check_seal(readers: &SqlitePool, seal: &Seal) -> Result<(), 
         sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
     let refused = prefixes.iter().find_map(|prefix| seal.accepts(prefix).err());
     refused.map_or(Ok(()), |error| Err(sealed("a secret".to_owned(), error)))
+}
+
+/// Whether something was kept before there was a key.
+async fn has_plain(readers: &SqlitePool) -> Result<bool, StorageError> {
+    let prefixes: Vec<Vec<u8>> =
+        sqlx::query_scalar(SELECT_SEALS).fetch_all(readers).await.map_err(read_error)?;
+    Ok(prefixes.iter().any(|prefix| prefix.first() == Some(&PLAIN)))
 }
 
 /// Seals what was kept before there was a key: all of it or none.
