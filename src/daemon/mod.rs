@@ -206,6 +206,24 @@ impl Daemon {
         let page = admin_page::open(std::mem::take(&mut listeners.page), &server.admin)?;
         let page_at = page.as_ref().map(PageServer::addresses).unwrap_or_default();
         let listening = Addresses::of(&listeners);
+        let checks = CrossCheck::new(
+            snapshot.clone(),
+            Arc::clone(&lookup),
+            Arc::clone(&port),
+            clock,
+            cross_check_settings(&server.cross_check, server.signs_internally()),
+            &server.dns,
+        );
+        let around = audits::Around {
+            server: &server,
+            lookup: &lookup,
+            snapshot: &snapshot,
+            bound: &listening.https,
+            certificates: certificates.clone(),
+            authorities: authorities.clone(),
+        };
+        let checks = audits::with_audits(checks, around)?;
+        // Nothing may fail from here on: the daemon before us ends.
         arrival.ready().await?;
 
         let mut supervisor = Supervisor::default();
@@ -218,7 +236,6 @@ impl Daemon {
 
         let readiness = preflight(&server, &lookup, &snapshot, listening.https.clone());
         let (keys, signers) = (Arc::clone(&storage) as _, authorities.clone().into());
-        let (held, asked) = (certificates.clone(), authorities.clone());
         // What is held of hosts that need no certificate any more is kept as if they had left.
         let wanted = if server.orders_certificates() { snapshot.clone() } else { SharedSnapshot::default() };
         let scheduler = Scheduler::new(SchedulerParts {
@@ -245,23 +262,6 @@ impl Daemon {
         let desk = Desk { scheduler: scheduler.handle(), authorities: signers, certificates: keys, history };
         supervisor.start("acme", scheduler.run(stop.clone()));
 
-        let checks = CrossCheck::new(
-            snapshot.clone(),
-            Arc::clone(&lookup),
-            Arc::clone(&port),
-            clock,
-            cross_check_settings(&server.cross_check, server.signs_internally()),
-            &server.dns,
-        );
-        let around = audits::Around {
-            server: &server,
-            lookup: &lookup,
-            snapshot: &snapshot,
-            bound: &listening.https,
-            certificates: held,
-            authorities: asked,
-        };
-        let checks = audits::with_audits(checks, around)?;
         let cross_check = checks.status();
         let parts = PageParts { history: Arc::clone(&storage) as _, lookup, checks: checks.handle() };
         let alerts = match server.alerts.is_empty() {

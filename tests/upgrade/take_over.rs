@@ -89,6 +89,14 @@ async fn a_new_daemon_that_fails_leaves_the_old_one_as_it_was() {
     fs::remove_file(&root).unwrap();
     fs::write(&root, good).unwrap();
 
+    // Whatever the new one cannot use shows before the old one ends.
+    let broken = "enabled = true\nroot_file = \"nowhere.pem\"";
+    home.write("mta-stsd.toml", &main.replacen("enabled = false", broken, 1));
+    let before = old.log().len();
+    assert_eq!(newcomer(&home).exit_code(), 70);
+    old.wait_for_log_after(before, "orders resumed");
+    home.write("mta-stsd.toml", &main);
+
     // It orders, stores and serves as before, and another one can take over.
     home.tenant("marsh", "marsh", "marsh.example", "mx.marsh.example");
     old.wait_for_policy("marsh.example", "mx.marsh.example");
