@@ -52,6 +52,7 @@ use std::{
 use supervisor::Supervisor;
 use take_over::{Arrival, Leaving, Successor};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// The file in the store's folder that holds the internal authority's root, for clients to trust.
@@ -151,6 +152,7 @@ pub struct Daemon {
     leaving: Option<(Leaving, mpsc::Receiver<Newcomer>)>,
     listening: Addresses,
     page: Vec<SocketAddr>,
+    page_stop: CancellationToken,
     internal_root: Option<PathBuf>,
 }
 
@@ -312,8 +314,9 @@ impl Daemon {
             cross_check_enabled: server.cross_check.enabled,
         };
         let last = supervisor.last_token();
+        let page_stop = last.child_token();
         if let Some(page) = page {
-            supervisor.start_last("admin page", page.run(sources.clone(), parts, last.clone()));
+            supervisor.start_last("admin page", page.run(sources.clone(), parts, page_stop.clone()));
         }
         supervisor.start_last("admin", admin.run(sources, last));
         log::start(&mut supervisor, clock);
@@ -332,6 +335,7 @@ impl Daemon {
             leaving: Some((leaving, newcomers)),
             listening,
             page: page_at,
+            page_stop,
             internal_root,
         })
     }
@@ -445,6 +449,8 @@ impl Daemon {
     async fn make_way(&self, successor: Successor) {
         info!(process = successor.process, "another daemon takes over, serving what was accepted");
         self.take_overs.leave_socket();
+        // Its sockets are shared, too: half of those who ask would hear of our end and not of the new daemon.
+        self.page_stop.cancel();
         if let Some(process) = successor.process {
             systemd::replaced_by(process);
         }
