@@ -11,6 +11,9 @@ use jiff::Timestamp;
 
 /// The most closed events that are kept, whatever their age: domains that flap must not fill a disk.
 pub const CLOSED_EVENTS_MAX: u64 = 1_000_000;
+/// The most closed events that are kept of one domain, the latest ones: whoever changes their records all
+/// the time pushes nobody else's history out.
+pub const CLOSED_EVENTS_OF_DOMAIN_MAX: usize = 1_000;
 
 /// One raised finding from beginning to end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::{
     FindingEvent, FindingRow, HistoryStorage, MemoryStorage, SqliteStorage, Storage,
     contract::{domain, time},
+    history::CLOSED_EVENTS_OF_DOMAIN_MAX,
 };
 use jiff::Timestamp;
 
@@ -90,6 +91,25 @@ async fn numbers_are_never_used_again(store: &dyn Store) {
     assert_eq!(store.forget_events(at(999), 100).await.unwrap(), 0, "it stands open");
 }
 
+async fn of_a_domain_the_latest_are_kept_and_others_lose_nothing(store: &dyn Store) {
+    store.replace_findings(&domain(6), &[row(6, "quiet", "error", true)], at(1)).await.unwrap();
+    store.replace_findings(&domain(6), &[], at(2)).await.unwrap();
+    // Each round ends as many findings as it begins.
+    const AT_ONCE: usize = 100;
+    for round in 0..=CLOSED_EVENTS_OF_DOMAIN_MAX / AT_ONCE + 1 {
+        let rows: Vec<_> =
+            (0..AT_ONCE).map(|n| row(5, &format!("mx{n}.round{round}"), "error", true)).collect();
+        store.replace_findings(&domain(5), &rows, at(3)).await.unwrap();
+    }
+    let kept = store.events_of(&domain(5), usize::MAX).await.unwrap();
+    let (closed, open): (Vec<_>, Vec<_>) = kept.iter().partition(|event| event.until.is_some());
+    assert_eq!((closed.len(), open.len()), (CLOSED_EVENTS_OF_DOMAIN_MAX, AT_ONCE));
+    assert!(!closed.iter().any(|event| event.subject.ends_with("round0")), "the oldest go first");
+    assert_eq!(store.events_of(&domain(6), 9).await.unwrap().len(), 1);
+    store.replace_findings(&domain(5), &[], at(4)).await.unwrap();
+    assert_eq!(store.forget_events(at(5), usize::MAX).await.unwrap(), CLOSED_EVENTS_OF_DOMAIN_MAX + 1);
+}
+
 async fn each_alert_has_its_own_position(store: &dyn Store) {
     assert_eq!(store.alert_position("pager").await.unwrap(), None);
     store.save_alert_position("pager", 7).await.unwrap();
@@ -103,6 +123,7 @@ async fn keep_the_contract(store: &dyn Store) {
     what_is_raised_opens_an_event_and_ends_it(store).await;
     numbers_are_never_used_again(store).await;
     what_grows_milder_ends_as_it_was(store).await;
+    of_a_domain_the_latest_are_kept_and_others_lose_nothing(store).await;
     each_alert_has_its_own_position(store).await;
 }
 

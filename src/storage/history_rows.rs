@@ -2,7 +2,7 @@
 
 use super::{
     FindingEvent, FindingRow, HistoryStorage, SqliteStorage, StorageError,
-    history::CLOSED_EVENTS_MAX,
+    history::{CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
     pools::{Change, LIST, WRITE, read_error, within, write_error},
     rows::{Cause, readable},
 };
@@ -29,6 +29,7 @@ pub(super) async fn follow(
     .fetch_all(change.on())
     .await?;
     let open = readable("finding event", open, event);
+    let mut closed = false;
     for event in open.iter().filter(|event| !findings.iter().any(|row| row.raised && event.says(row))) {
         // A row of its own number each time: numbers are never used again.
         sqlx::query("DELETE FROM finding_events WHERE number = ?")
@@ -36,11 +37,23 @@ pub(super) async fn follow(
             .execute(change.on())
             .await?;
         if event.is_over(findings) {
+            closed = true;
             insert(change, &FindingEvent { until: Some(now), ..event.clone() }).await?;
         }
     }
     for row in findings.iter().filter(|row| row.raised && !open.iter().any(|event| event.says(row))) {
         insert(change, &FindingEvent::opened(0, row)).await?;
+    }
+    if closed {
+        sqlx::query(
+            "DELETE FROM finding_events WHERE number IN (
+                 SELECT number FROM finding_events WHERE domain = ? AND until IS NOT NULL
+                 ORDER BY number DESC LIMIT -1 OFFSET ?)",
+        )
+        .bind(domain.as_str())
+        .bind(rows(CLOSED_EVENTS_OF_DOMAIN_MAX))
+        .execute(change.on())
+        .await?;
     }
     Ok(())
 }

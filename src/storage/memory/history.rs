@@ -1,6 +1,9 @@
 //! The history of findings in memory, numbered as on disk.
 
-use super::super::{FindingEvent, FindingRow, history::CLOSED_EVENTS_MAX};
+use super::super::{
+    FindingEvent, FindingRow,
+    history::{CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
+};
 use crate::name::DomainName;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,6 +35,10 @@ impl History {
         if !stay.is_empty() {
             self.open.insert(domain.clone(), stay);
         }
+        let closed = |event: &&FindingEvent| event.domain == *domain && event.until.is_some();
+        let oldest = self.events.values().rev().filter(closed).skip(CLOSED_EVENTS_OF_DOMAIN_MAX);
+        let oldest: Vec<i64> = oldest.map(|event| event.number).collect();
+        oldest.iter().for_each(|number| drop(self.events.remove(number)));
     }
 
     fn add(&mut self, event: FindingEvent) -> i64 {
