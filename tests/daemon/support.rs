@@ -149,11 +149,13 @@ impl Daemon {
     #[track_caller]
     pub fn wait_until_ready(&mut self, home: &Home) {
         let main = fs::read_to_string(home.main_file()).unwrap();
-        let with_https = !main.contains("https = []");
+        // The example has such a line in a comment.
+        let is_none = |key: &str| main.lines().any(|line| line == format!("{key} = []"));
+        let with_https = !is_none("https");
         if with_https {
             self.https = self.address("listening for https");
         }
-        if with_https && !main.contains("http = []") {
+        if with_https && !is_none("http") {
             self.http = self.address("listening for http\"");
         }
         if main.contains("\nbackend = [") {
