@@ -5,19 +5,20 @@
 //! [`super::verdict`], and what is new about it by the status. A lost notice of a new snapshot costs
 //! nothing but time: the next one is compared whole.
 
+mod keeping;
+mod slow;
+
+use self::keeping::{FORGET_EVERY, Kept, is_open};
 use super::{
-    CrossCheckHandle, CrossCheckStatus, Expectations, KnownFinding,
-    audits::{Audited, Audits, CameTo, Outcome},
+    CrossCheckHandle, CrossCheckStatus, Expectations,
+    audits::Audits,
     confirm::Sighting,
     look::{QuickLook, look, weaker},
     place::place_of,
     source::Source,
-    status::Change,
-    told::log_change,
-    verdict::{self, Terms},
 };
 use crate::{
-    audit::{Finding, Look, Observations, Seen, Severity, compare, judge_record},
+    audit::{Finding, Look, Seen, compare, judge_record},
     clock::Clock,
     config,
     dns::{Agreed, Lookup, UnansweredKind},
@@ -27,7 +28,6 @@ use crate::{
     snapshot::{SharedSnapshot, Snapshot},
     storage::Storage,
 };
-use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
@@ -47,28 +47,10 @@ use tracing::{debug, error, info, warn};
 const AHEAD_OF_OTHERS_MAX: usize = 1_000;
 /// No domain is looked at more often on account of its TTL (M-18).
 const PACE_MIN: Duration = Duration::from_secs(15 * 60);
-/// How long the history keeps what is over: a year, and a month to look at it.
-const HISTORY: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// The time between two looks for what is too old.
-const FORGET_EVERY: Duration = Duration::from_secs(6 * 3_600);
-/// As much is forgotten in one transaction; others may write in between.
-const FORGOTTEN_AT_ONCE: usize = 10_000;
 /// No period is shorter, whatever the settings say: a place in it must exist.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Questions without an answer in a row that say that DNS is the trouble, not a domain.
 const SILENT_IN_A_ROW: u32 = 3;
-/// What is said while nobody answers at port 25.
-const PORT_25_BLOCKED: &str = "no mail host answers at port 25: it may be closed from here; mail hosts are not judged (cross_check.probe_mx)";
-/// What is said while none of our own policy hosts is reached.
-const POLICY_HOSTS_AWAY: &str =
-    "no policy host of ours is reached from here: see whether this network leads to its own public addresses";
-
-/// What was kept of the process before.
-#[derive(Default)]
-struct Kept {
-    findings: HashMap<DomainName, Vec<KnownFinding>>,
-    audits: HashMap<DomainName, Timestamp>,
-}
 
 /// The loop that holds all policies against the world.
 pub struct CrossCheck {
@@ -207,25 +189,6 @@ impl CrossCheck {
                 else => std::future::pending().await,
             }
         }
-    }
-
-    /// The findings of the last process, so that their `since` goes on, and when it audited whom.
-    async fn load(&self) -> Kept {
-        let rows = self.storage.findings().await.unwrap_or_else(|error| {
-            warn!(error = %chain(&error), "findings not loaded");
-            vec![]
-        });
-        let mut kept = Kept::default();
-        for row in rows {
-            if let Some(known) = KnownFinding::from_row(&row) {
-                kept.findings.entry(row.domain).or_default().push(known);
-            }
-        }
-        match self.storage.audits().await {
-            Ok(audits) => kept.audits = audits.into_iter().collect(),
-            Err(error) => warn!(error = %chain(&error), "times of audits not loaded"),
-        }
-        kept
     }
 
     /// Takes in what the snapshot has and we have not, and drops what it has no more.
@@ -403,105 +366,6 @@ impl CrossCheck {
         self.tell(&domain, &change).await;
     }
 
-    /// Starts the audits that are due.
-    fn audit_due(&mut self, auditing: &mut JoinSet<Audited>) {
-        let (domains, fetches) = (&self.domains, self.fetches);
-        let policy_of = |host: &PolicyHost| domains.get(host).map(|checked| Arc::clone(&checked.policy));
-        if let Some(audits) = &mut self.audits {
-            audits.start_due(auditing, policy_of, fetches);
-        }
-    }
-
-    /// Takes an audit in.
-    async fn take_audit(&mut self, audited: Audited) {
-        let Audited { host, policy, came_to } = audited;
-        let (Some(checked), Some(audits)) = (self.domains.get(&host), &mut self.audits) else { return };
-        let (seen, scope) = match came_to {
-            CameTo::Observations(seen, scope) => (*seen, scope),
-            CameTo::NoCertificate => return audits.put_off(&host),
-            CameTo::TooLong => return audits.place(&host, Outcome { unseen: true, ..Outcome::default() }),
-        };
-        if checked.policy.id() != policy.id() {
-            // What was seen may be of either policy, and the new one has its turn.
-            return;
-        }
-        let (domain, now) = (host.domain(), self.clock.now());
-        self.note_ways(&host, &seen);
-        let Some(audits) = &mut self.audits else { return };
-        let terms = Terms {
-            policy: scope.policy,
-            records: self.settings.records,
-            port_25: audits.port_25.is_open(),
-            policy_hosts: audits.policy_hosts.is_open(),
-            recheck: audits.apart(),
-        };
-        let seen = Observations { port_25_answers: terms.port_25, ..seen };
-        let sightings = verdict::sightings(&seen, terms, now);
-        let covers = |known: &Finding| verdict::covers(&seen, terms, known);
-        let last = verdict::mail_hosts(&seen, &policy);
-        let mode = policy.policy().mode();
-        let unknown = sightings.iter().any(|sighting| sighting.finding.severity == Severity::Unknown);
-        let unreached = scope.policy && verdict::reached(&seen) == Some(false);
-        let change = self.status.audited(&domain, sightings, mode, covers, last, now);
-        let serious = |known: &KnownFinding| {
-            Source::of(known.finding.code) == Source::Audit && known.finding.severity >= Severity::Error
-        };
-        let known = self.status.of(&domain).unwrap_or_default();
-        let outcome = Outcome {
-            suspected: change.suspected,
-            doubted_until: verdict::doubted_until(&seen),
-            unseen: unknown || unreached || seen.left_out_for_now(),
-            serious: known.findings.iter().any(serious),
-        };
-        audits.place(&host, outcome);
-        if let Err(error) = self.storage.save_audit(&domain, now).await {
-            // Without it the next process audits sooner than it need.
-            debug!(%domain, error = %chain(&error), "time of an audit not kept");
-        }
-        self.tell(&domain, &change).await;
-    }
-
-    /// Notes whether anybody was heard, and says once when nobody is, and once when somebody is again.
-    fn note_ways(&mut self, host: &PolicyHost, seen: &Observations) {
-        let Some(audits) = &mut self.audits else { return };
-        for (address, heard) in verdict::heard_at_port_25(seen) {
-            match audits.port_25.note(&address, heard) {
-                Some(true) => warn!("{PORT_25_BLOCKED}"),
-                Some(false) => info!("mail hosts answer at port 25 again"),
-                None => {}
-            }
-        }
-        if let Some(reached) = verdict::reached(seen) {
-            match audits.policy_hosts.note(host, reached) {
-                Some(true) => warn!("{POLICY_HOSTS_AWAY}"),
-                Some(false) => info!("policy hosts of ours are reached again"),
-                None => {}
-            }
-        }
-        self.status.set_trouble(PORT_25_BLOCKED, audits.port_25.is_blocked());
-        self.status.set_trouble(POLICY_HOSTS_AWAY, audits.policy_hosts.is_blocked());
-    }
-
-    /// Logs and keeps what is new of a domain.
-    async fn tell(&mut self, domain: &DomainName, change: &Change) {
-        if !change.is_empty() {
-            log_change(domain, change);
-        }
-        if change.raised || !change.is_empty() {
-            self.keep(domain).await;
-        } else if let Some(unkept) = self.unkept.iter().next().cloned() {
-            self.keep(&unkept).await;
-        }
-    }
-
-    /// Forgets a piece of what is too old; the next one soon after, while there is more.
-    async fn forget_history(&mut self) {
-        let before = self.clock.now().saturating_sub(HISTORY).unwrap_or(Timestamp::MIN);
-        let forgotten = self.storage.forget_events(before, FORGOTTEN_AT_ONCE).await;
-        let more = forgotten.is_ok_and(|count| count == FORGOTTEN_AT_ONCE);
-        self.forget_at = Instant::now() + if more { PERIOD_MIN } else { FORGET_EVERY };
-    }
-
     /// Says once when DNS stops answering at all, and once when it is back.
     fn note_silence(&mut self, seen: &Seen) {
         if *seen == Seen::Unanswered {
@@ -520,29 +384,6 @@ impl CrossCheck {
         }
         self.silent_in_a_row = 0;
     }
-
-    /// Brings the store up to the status of `domain`. When it refuses, that is said once, and tried
-    /// again as answers come in.
-    async fn keep(&mut self, domain: &DomainName) {
-        let findings = self.status.of(domain).map(|status| status.findings).unwrap_or_default();
-        let rows: Vec<_> = findings.iter().map(|known| known.to_row(domain)).collect();
-        let healthy = self.unkept.is_empty();
-        match self.storage.replace_findings(domain, &rows, self.clock.now()).await {
-            Ok(()) => {
-                self.changes.send_replace(());
-                self.unkept.remove(domain);
-                if !healthy && self.unkept.is_empty() {
-                    info!("findings kept again");
-                }
-            }
-            Err(error) => {
-                if healthy {
-                    warn!(%domain, error = %chain(&error), "findings not kept");
-                }
-                self.unkept.insert(domain.clone());
-            }
-        }
-    }
 }
 
 /// Domains that are served no more.
@@ -550,13 +391,6 @@ impl CrossCheck {
 struct Left {
     findings: Vec<DomainName>,
     audited: Vec<DomainName>,
-}
-
-/// Whether an audit of a process before this one left it to be looked at again.
-fn is_open(known: &KnownFinding) -> bool {
-    Source::of(known.finding.code) == Source::Audit
-        && known.finding.severity >= Severity::Error
-        && !known.raised
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(super) fn with_audits(checks: CrossCheck, around: Around<'_>) -> Result<Cros
     // Policy hosts are our own addresses; only mail is never asked of ourselves.
     let policy = Reach { own: vec![], ..mail.clone() };
     let fetcher = Fetcher::new(policy_fetch::Settings { roots, ..Default::default() }, policy);
-    let pace = Pace::continuous(settings.audit_every, settings.audit_recheck);
+    let pace = Pace::continuous(settings.audit_every, settings.audit_recheck, settings.audits_at_once);
     let eye: Arc<dyn Look> = Arc::new(Auditor::paced(Arc::clone(lookup), prober, fetcher, mail, pace));
     let (preflight, methods) = preflight_of(server, lookup, snapshot, bound.to_vec());
     let internal = server.signs_internally();

@@ -45,7 +45,7 @@ async fn ten_thousand_domains_behind_one_mail_host_cause_one_probe() {
     let settings = starttls::Settings { port, ..starttls::Settings::new("test.example", vec![]) };
     let prober = Prober::new(settings, reach.clone());
     let fetcher = Fetcher::new(policy_fetch::Settings::default(), reach.clone());
-    let pace = Pace::continuous(DAY, Duration::from_secs(900));
+    let pace = Pace::continuous(DAY, Duration::from_secs(900), 16);
     let auditor = Auditor::paced(Arc::new(lookup), Some(prober), fetcher, reach, pace);
     let now = "2026-11-21T12:00:00Z".parse().unwrap();
     for domain in &domains {

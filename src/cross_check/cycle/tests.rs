@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    audit::FindingCode,
+    audit::{FindingCode, Severity},
     config::{Publish, Tenant, TenantId},
-    cross_check::DomainStatus,
+    cross_check::{DomainStatus, KnownFinding},
     dns::{
         Addresses, Answer, CaaAnswer, DnsName, MxAnswer, TlsaAnswer, TxtAnswer, Unanswered,
         memory::MemoryLookup,
