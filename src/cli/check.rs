@@ -2,13 +2,14 @@
 
 use super::{CONFIG, ConfigArg, DONE, counted, small_runtime, standing::Standing};
 use crate::{
-    config::{Fault, Severity, Store},
+    certificate::presented::Roots,
+    config::{Fault, Server, Severity, Store},
     logging::chain,
     storage::{KeyFileError, MasterKey, StoreReader},
 };
 use clap::Args;
 use serde::Serialize;
-use std::path::Path;
+use std::{io, path::Path};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -45,6 +46,9 @@ pub(super) fn run(args: &CheckArgs) -> u8 {
     let key_fault = key_file.and_then(key_file_fault);
     let store_fault = || reloader.server().and_then(|server| store_fault(&server.store));
     if let Some(fault) = key_fault.or_else(store_fault) {
+        if fault.holds_back() { &mut report.faults } else { &mut report.warnings }.push(fault);
+    }
+    for fault in reloader.server().into_iter().flat_map(root_faults) {
         if fault.holds_back() { &mut report.faults } else { &mut report.warnings }.push(fault);
     }
     let accepted = report.faults.is_empty() && (report.warnings.is_empty() || !args.deny_warnings);
@@ -100,6 +104,30 @@ fn store_fault(store: &Store) -> Option<Fault> {
         ),
     };
     Some(Fault::of_file(severity, &store.directory, chain(&error).to_string(), remedy.to_owned()))
+}
+
+/// What a start would say of the files with roots to trust. One that is not there, or not for us, may well be
+/// there for the service.
+fn root_faults(server: &Server) -> Vec<Fault> {
+    let authorities = server.acme.authorities.iter().filter_map(|authority| authority.root_file.as_deref());
+    let named = authorities.map(|file| ("acme.root_file", file));
+    let audits = server.cross_check.enabled && server.cross_check.audit;
+    let audits = server.cross_check.root_file.as_deref().filter(|_| audits);
+    let named = named.chain(audits.map(|file| ("cross_check.root_file", file)));
+    let fault = |(key, file): (&str, &Path)| {
+        let error = Roots::read(file).err()?;
+        let (severity, remedy) = match error.kind() {
+            io::ErrorKind::InvalidData => {
+                (Severity::Fault, format!("put PEM certificates into it, or take the key out ({key})"))
+            }
+            _ => (
+                Severity::Warning,
+                format!("make sure that the service can read it ({key}): without it no daemon starts"),
+            ),
+        };
+        Some(Fault::of_file(severity, file, error.to_string(), remedy))
+    };
+    named.filter_map(fault).collect()
 }
 
 /// What a start would say of the master key. A file that is not for us may well be for the service, or

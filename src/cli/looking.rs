@@ -10,7 +10,6 @@ use crate::{
     policy_fetch::{self, Fetcher},
 };
 use clap::Args;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -65,17 +64,10 @@ impl LookingArgs {
     pub(super) fn roots(&self) -> Result<Vec<Arc<Roots>>, u8> {
         let mut roots = vec![Arc::new(Roots::mozilla())];
         if let Some(file) = &self.ca {
-            let read =
-                CertificateDer::pem_file_iter(file).and_then(|found| found.collect::<Result<Vec<_>, _>>());
-            let given = read.map_err(|error| error.to_string()).map(Roots::of);
-            match given {
-                Ok(given) if !given.is_empty() => roots.push(Arc::new(given)),
-                Ok(_) => {
-                    eprintln!("mta-stsd: {} has no certificate in it", file.display());
-                    return Err(CONFIG);
-                }
+            match Roots::read(file) {
+                Ok(given) => roots.push(Arc::new(given)),
                 Err(error) => {
-                    eprintln!("mta-stsd: {}: {error}", file.display());
+                    eprintln!("mta-stsd: {error}");
                     return Err(CONFIG);
                 }
             }

@@ -17,7 +17,6 @@ use crate::{
     snapshot::SharedSnapshot,
     starttls::{self, Prober},
 };
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -75,14 +74,9 @@ pub(super) fn with_audits(checks: CrossCheck, around: Around<'_>) -> Result<Cros
 /// Mozilla's roots, and those in `file`.
 fn roots(file: Option<&Path>) -> io::Result<Vec<Arc<Roots>>> {
     let mut roots = vec![Arc::new(Roots::mozilla())];
-    let Some(file) = file else { return Ok(roots) };
-    let read = CertificateDer::pem_file_iter(file).and_then(|found| found.collect::<Result<Vec<_>, _>>());
-    let wrong = |what: String| io::Error::other(format!("{}: {what}", file.display()));
-    let given = Roots::of(read.map_err(|error| wrong(error.to_string()))?);
-    if given.is_empty() {
-        return Err(wrong("there is no certificate in it".to_owned()));
+    if let Some(file) = file {
+        roots.push(Arc::new(Roots::read(file)?));
     }
-    roots.push(Arc::new(given));
     Ok(roots)
 }
 

@@ -199,6 +199,20 @@ fn check_says_what_a_start_would_refuse() {
 }
 
 #[test]
+fn check_looks_into_the_files_with_roots() {
+    let home = Home::new("");
+    home.write_main("[cross_check]\nenabled = true\nroot_file = \"roots.pem\"\n");
+    let check = home.run(&["check"]);
+    assert_eq!(check.status.code(), Some(0), "it may be there for the service alone");
+    assert!(text(check.stderr).contains("cross_check.root_file"));
+    home.write("roots.pem", "no certificate");
+    let check = home.run(&["check"]);
+    assert_eq!(check.status.code(), Some(78));
+    let said = text(check.stderr);
+    assert!(said.contains("roots.pem") && said.contains("PEM certificates"), "{said}");
+}
+
+#[test]
 fn a_master_key_that_does_not_fit_is_told_of_before_a_restart() {
     let home = Home::new("[store]\ndirectory = \"state\"\nkey_file = \"store.key\"\n");
     home.tenant("meadow", "meadow", "meadow.example", "mx1.meadow.example");

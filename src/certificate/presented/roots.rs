@@ -1,7 +1,8 @@
 //! The roots that chains are held against (S-11).
 
 use jiff::civil::{Date, date};
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject};
+use std::{fs, io, path::Path};
 use webpki::anchor_from_trusted_cert;
 
 /// The crate that brings Mozilla's list, and the day its maker published it. A test holds the version
@@ -35,6 +36,22 @@ impl Roots {
     /// These roots and no others. What is no certificate is left out.
     pub fn of(roots: Vec<CertificateDer<'static>>) -> Self {
         Self::named(roots, "roots from the configuration")
+    }
+
+    /// The roots in a PEM file and no others.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or has no certificate in it that can be a root; the error names it.
+    pub fn read(file: &Path) -> io::Result<Self> {
+        let wrong = |kind, what: String| io::Error::new(kind, format!("{}: {what}", file.display()));
+        let text = fs::read(file).map_err(|error| wrong(error.kind(), error.to_string()))?;
+        let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+        let roots = Self::of(found.map_err(|error| wrong(io::ErrorKind::InvalidData, error.to_string()))?);
+        if roots.is_empty() {
+            return Err(wrong(io::ErrorKind::InvalidData, "there is no certificate in it".to_owned()));
+        }
+        Ok(roots)
     }
 
     fn named(roots: Vec<CertificateDer<'static>>, list: &str) -> Self {
