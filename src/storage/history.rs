@@ -5,8 +5,8 @@
 //! event of its old severity and opens one of its new severity. Every change gets a new, higher number, and each alert keeps the
 //! number it has delivered up to, so that nothing is lost over a restart.
 
-use super::{FindingRow, StorageError};
-use crate::name::DomainName;
+use super::{FindingRow, Held, StorageError};
+use crate::name::{DomainName, PolicyHost};
 use jiff::Timestamp;
 
 /// The most closed events that are kept, whatever their age: domains that flap must not fill a disk.
@@ -14,6 +14,9 @@ pub const CLOSED_EVENTS_MAX: u64 = 1_000_000;
 /// The most closed events that are kept of one domain, the latest ones: whoever changes their records all
 /// the time pushes nobody else's history out.
 pub const CLOSED_EVENTS_OF_DOMAIN_MAX: usize = 1_000;
+
+/// The most certificates of one host that the history tells of, the latest ones.
+pub const CERTIFICATES_OF_HOST_MAX: usize = 12;
 
 /// One raised finding from beginning to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,10 @@ pub trait HistoryStorage: Send + Sync {
     /// Forgets at most `limit` of the events that ended before `before`, or that are more than
     /// [`CLOSED_EVENTS_MAX`] changes old and ended; says how many.
     async fn forget_events(&self, before: Timestamp, limit: usize) -> Result<usize, StorageError>;
+
+    /// The certificates that `host` has had, the latest first, at most [`CERTIFICATES_OF_HOST_MAX`]; written by
+    /// whatever keeps a certificate.
+    async fn certificates_of(&self, host: &PolicyHost) -> Result<Vec<Held>, StorageError>;
 
     /// The number up to which `alert` has delivered changes; `None` for one that is new.
     async fn alert_position(&self, alert: &str) -> Result<Option<i64>, StorageError>;

@@ -2,8 +2,8 @@
 
 use super::{
     FindingEvent, FindingRow, HistoryStorage, MemoryStorage, SqliteStorage, Storage,
-    contract::{domain, time},
-    history::CLOSED_EVENTS_OF_DOMAIN_MAX,
+    contract::{certificate, domain, host, time},
+    history::{CERTIFICATES_OF_HOST_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
 };
 use jiff::Timestamp;
 
@@ -110,6 +110,23 @@ async fn of_a_domain_the_latest_are_kept_and_others_lose_nothing(store: &dyn Sto
     assert_eq!(store.forget_events(at(5), usize::MAX).await.unwrap(), CLOSED_EVENTS_OF_DOMAIN_MAX + 1);
 }
 
+async fn the_latest_certificates_of_a_host_are_told(store: &dyn Store) {
+    let host = host(8);
+    for month in 0..i64::try_from(CERTIFICATES_OF_HOST_MAX).unwrap() + 2 {
+        let mut one = certificate(8, 0);
+        one.validity.not_before = at(month * 720);
+        store.save_certificate(&one).await.unwrap();
+        // Storing is tried again until it is known to have succeeded.
+        store.save_certificate(&one).await.unwrap();
+    }
+    let kept = store.certificates_of(&host).await.unwrap();
+    assert_eq!(kept.len(), CERTIFICATES_OF_HOST_MAX);
+    assert!(kept.is_sorted_by(|a, b| a.validity.not_before > b.validity.not_before), "{kept:?}");
+    assert_eq!(kept.last().unwrap().validity.not_before, at(2 * 720), "the oldest went");
+    store.remove_certificates(std::slice::from_ref(&host)).await.unwrap();
+    assert!(store.certificates_of(&host).await.unwrap().is_empty());
+}
+
 async fn each_alert_has_its_own_position(store: &dyn Store) {
     assert_eq!(store.alert_position("pager").await.unwrap(), None);
     store.save_alert_position("pager", 7).await.unwrap();
@@ -124,6 +141,7 @@ async fn keep_the_contract(store: &dyn Store) {
     numbers_are_never_used_again(store).await;
     what_grows_milder_ends_as_it_was(store).await;
     of_a_domain_the_latest_are_kept_and_others_lose_nothing(store).await;
+    the_latest_certificates_of_a_host_are_told(store).await;
     each_alert_has_its_own_position(store).await;
 }
 

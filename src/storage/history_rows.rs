@@ -1,13 +1,17 @@
 //! The SQL of the history of findings; see [`super::HistoryStorage`].
 
 use super::{
-    FindingEvent, FindingRow, HistoryStorage, SqliteStorage, StorageError,
-    history::{CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
+    FindingEvent, FindingRow, Held, HistoryStorage, SqliteStorage, StorageError,
+    history::{CERTIFICATES_OF_HOST_MAX, CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
     pools::{Change, LIST, WRITE, read_error, within, write_error},
-    rows::{Cause, readable},
+    rows::{Cause, held, readable},
 };
-use crate::name::DomainName;
+use crate::{
+    certificate::Certificate,
+    name::{DomainName, PolicyHost},
+};
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
 type EventRow = (i64, String, String, String, String, String, Option<String>);
 
@@ -56,6 +60,33 @@ pub(super) async fn follow(
         .await?;
     }
     Ok(())
+}
+
+/// Takes `certificate` into the history of its host.
+pub(super) async fn remember_certificate(
+    connection: &mut SqliteConnection,
+    certificate: &Certificate,
+) -> Result<(), sqlx::Error> {
+    let host = certificate.host.as_str();
+    sqlx::query(
+        "INSERT OR REPLACE INTO certificate_history (host, not_before, not_after, authority) VALUES (?, ?, ?, ?)",
+    )
+    .bind(host)
+    .bind(certificate.validity.not_before.to_string())
+    .bind(certificate.validity.not_after.to_string())
+    .bind(&certificate.authority)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "DELETE FROM certificate_history WHERE host = ?1 AND not_before IN (
+             SELECT not_before FROM certificate_history WHERE host = ?1
+             ORDER BY not_before DESC LIMIT -1 OFFSET ?2)",
+    )
+    .bind(host)
+    .bind(rows(CERTIFICATES_OF_HOST_MAX))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn insert(change: &mut Change, event: &FindingEvent) -> Result<(), sqlx::Error> {
@@ -118,6 +149,17 @@ impl HistoryStorage for SqliteStorage {
         .bind(rows(limit));
         let done = within(WRITE, query.execute(&self.writer().await?)).await.map_err(write_error)?;
         Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    }
+
+    async fn certificates_of(&self, host: &PolicyHost) -> Result<Vec<Held>, StorageError> {
+        let pools = self.readers().await;
+        let query = sqlx::query_as(
+            "SELECT host, not_before, not_after, authority FROM certificate_history
+             WHERE host = ? ORDER BY not_before DESC",
+        )
+        .bind(host.as_str());
+        let rows = within(LIST, query.fetch_all(&pools.readers)).await.map_err(read_error)?;
+        Ok(readable("certificate", rows, held))
     }
 
     async fn alert_position(&self, alert: &str) -> Result<Option<i64>, StorageError> {

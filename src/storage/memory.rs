@@ -139,6 +139,7 @@ impl Storage for MemoryStorage {
         let mut kept = self.write()?;
         for host in hosts {
             kept.certificates.remove(host);
+            kept.history.certificates.remove(host);
             kept.schedule.remove(host);
         }
         Ok(())
@@ -220,6 +221,10 @@ impl HistoryStorage for MemoryStorage {
         Ok(self.write()?.history.forget(before, limit))
     }
 
+    async fn certificates_of(&self, host: &PolicyHost) -> Result<Vec<Held>, StorageError> {
+        Ok(self.read()?.history.certificates.get(host).cloned().unwrap_or_default())
+    }
+
     async fn alert_position(&self, alert: &str) -> Result<Option<i64>, StorageError> {
         Ok(self.read()?.history.positions.get(alert).copied())
     }
@@ -266,6 +271,7 @@ impl ScheduleStorage for MemoryStorage {
     async fn save_issued(&self, certificate: &Certificate, row: &Scheduled) -> Result<(), StorageError> {
         let mut kept = self.write()?;
         kept.certificates.insert(certificate.host.clone(), certificate.clone());
+        kept.history.remember(certificate);
         kept.schedule.save(row);
         self.unusable.forget(&row.host);
         Ok(())

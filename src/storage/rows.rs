@@ -1,6 +1,9 @@
 //! Rows of the database, read back as values.
 
-use super::seal::{Purpose, Seal};
+use super::{
+    Held,
+    seal::{Purpose, Seal},
+};
 use crate::{
     certificate::{Certificate, PrivateKey, Validity},
     logging::chain,
@@ -45,6 +48,14 @@ pub(super) fn validity(not_before: &str, not_after: &str) -> Result<Validity, Ca
 }
 
 /// A host as it is kept.
+/// A certificate without its key: host, not_before, not_after and authority.
+pub(super) fn held(
+    (host, not_before, not_after, authority): (String, String, String, String),
+) -> Result<Held, Cause> {
+    let validity = validity(&not_before, &not_after)?;
+    Ok(Held { host: policy_host(&host)?, validity, authority })
+}
+
 pub(super) fn policy_host(text: &str) -> Result<PolicyHost, Cause> {
     PolicyHost::from_full_name(text).ok_or_else(|| format!("{text:?} is no policy host").into())
 }

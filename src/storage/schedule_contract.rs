@@ -1,7 +1,7 @@
 //! What every store promises of the schedule, and how one made before there was a schedule opens.
 
 use super::{
-    Budget, MemoryStorage, Next, Renewal, ScheduleStorage, Scheduled, SqliteStorage, Storage,
+    Budget, HistoryStorage, MemoryStorage, Next, Renewal, ScheduleStorage, Scheduled, SqliteStorage, Storage,
     contract::{certificate, failures, host, time},
     schedule_rows::{SELECT_DUE, SELECT_FIRST, SELECT_RENEWALS},
 };
@@ -159,6 +159,7 @@ async fn a_store_from_before_the_schedule_opens_unharmed() {
         "DROP TABLE finding_events",
         "DROP TABLE alert_positions",
         "DROP TABLE audits",
+        "DROP TABLE certificate_history",
         "ALTER TABLE findings DROP COLUMN raised",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
         "CREATE TABLE order_failures (host TEXT NOT NULL PRIMARY KEY, attempts INTEGER NOT NULL,
@@ -181,4 +182,6 @@ async fn a_store_from_before_the_schedule_opens_unharmed() {
     assert_eq!((failed.attempts, failed.kind.as_str()), (4, "not_validated"));
     assert_eq!(rows[2].next_at, time("2026-11-21T01:40:00Z"));
     assert_eq!(rows[1].failures.as_ref().unwrap().retry_at, time("2026-11-21T01:40:00Z"));
+    let known = store.certificates_of(&host(1)).await.unwrap();
+    assert_eq!(known.len(), 1, "what is held begins the history");
 }

@@ -8,10 +8,10 @@ use super::unusable::Unusable;
 use super::{
     FindingRow, Held, ScheduleStorage, Scheduled, ServedTenant, Storage, StorageError, audits,
     folder::Folder,
-    history_rows,
+    history_rows::{self, remember_certificate},
     metrics::counted,
     pools::{Change, LIST, Pools, READ, WRITE, Writer, probe, read_error, within, write_error},
-    rows::{Cause, CertificateRow, certificate, policy_host, readable, validity},
+    rows::{Cause, CertificateRow, certificate, held, readable},
     seal::{MasterKey, PLAIN, Purpose, Seal, SealError},
     served,
 };
@@ -202,9 +202,9 @@ impl SqliteStorage {
         .bind(&certificate.authority)
         .bind(certificate.chain_pem())
         .bind(key.as_slice())
-        .execute(connection)
-        .await
-        .map(drop)
+        .execute(&mut *connection)
+        .await?;
+        remember_certificate(connection, certificate).await
     }
 }
 
@@ -293,11 +293,8 @@ impl Storage for SqliteStorage {
     async fn held(&self) -> Result<Vec<Held>, StorageError> {
         let pools = self.readers().await;
         let query = sqlx::query_as(SELECT_HELD).fetch_all(&pools.readers);
-        let rows: Vec<(String, String, String, String)> = within(LIST, query).await.map_err(read_error)?;
-        Ok(readable("certificate", rows, |(host, not_before, not_after, authority)| {
-            let validity = validity(&not_before, &not_after)?;
-            Ok(Held { host: policy_host(&host)?, validity, authority })
-        }))
+        let rows = within(LIST, query).await.map_err(read_error)?;
+        Ok(readable("certificate", rows, held))
     }
 
     async fn remove_certificates(&self, hosts: &[PolicyHost]) -> Result<(), StorageError> {
@@ -305,6 +302,8 @@ impl Storage for SqliteStorage {
         let work = async {
             for host in hosts {
                 let query = sqlx::query("DELETE FROM certificates WHERE host = ?").bind(host.as_str());
+                query.execute(change.on()).await?;
+                let query = sqlx::query("DELETE FROM certificate_history WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;
                 let query = sqlx::query("DELETE FROM schedule WHERE host = ?").bind(host.as_str());
                 query.execute(change.on()).await?;

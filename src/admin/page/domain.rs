@@ -18,7 +18,7 @@ use crate::{
     policy::Policy,
     publishing::{Holder, Seen, records_to_publish},
     snapshot::{HostedPolicy, Snapshot},
-    storage::{FindingEvent, Scheduled},
+    storage::{FindingEvent, Held, Scheduled},
 };
 use askama::Template;
 use axum::{
@@ -166,6 +166,7 @@ pub(super) async fn show(
     };
     let (domain, now) = (host.domain(), sources.clock.now());
     let history = shared.parts.history.events_of(&domain, EVENTS_SHOWN).await;
+    let certificates = shared.parts.history.certificates_of(&host).await;
     let row = sources.desk.scheduler.row(&host).await.ok().flatten();
     let leaf = sources.desk.certificates.certificate(&host).await.ok().flatten();
     let leaf = leaf.and_then(|certificate| certificate.leaf());
@@ -174,7 +175,8 @@ pub(super) async fn show(
     let look = shared.looks.last(&host);
     let records = records(&snapshot, &host, hosted, look.as_deref());
     let moment = |at: Option<Timestamp>| at.map(|at| Moment::new(at, now));
-    let timeline = timeline(history.as_deref().unwrap_or_default(), row.as_ref(), now);
+    let earlier = certificates.as_deref().unwrap_or_default();
+    let timeline = timeline(history.as_deref().unwrap_or_default(), earlier, row.as_ref(), now);
     let certificate = certificate(&report, row, leaf, now);
     let (mail_hosts, mail_hosts_left_out) =
         mail_hosts(&checked, hosted.policy.policy(), look.as_deref(), now);
@@ -196,7 +198,7 @@ pub(super) async fn show(
         silent_since: moment(checked.unanswered_since),
         cross_check_off: !sources.cross_check_enabled,
         timeline,
-        timeline_missing: history.is_err(),
+        timeline_missing: history.is_err() || certificates.is_err(),
         has_token: shared.gate.has_token(),
         report,
     };
@@ -371,7 +373,12 @@ fn findings(checked: &DomainStatus, domain: &DomainName, now: Timestamp) -> Vec<
 }
 
 /// What happened, the latest first.
-fn timeline(events: &[FindingEvent], row: Option<&Scheduled>, now: Timestamp) -> Vec<Happened> {
+fn timeline(
+    events: &[FindingEvent],
+    certificates: &[Held],
+    row: Option<&Scheduled>,
+    now: Timestamp,
+) -> Vec<Happened> {
     let happened = |at: Timestamp, class, what: String| Happened {
         at,
         moment: Moment::new(whole_seconds(at), now),
@@ -388,10 +395,10 @@ fn timeline(events: &[FindingEvent], row: Option<&Scheduled>, now: Timestamp) ->
             timeline.push(happened(until, "good", format!("{}{about} was over", event.code)));
         }
     }
-    if let Some(held) = row.and_then(|row| row.held) {
-        let by = row.and_then(|row| row.authority.as_deref()).unwrap_or("an authority");
-        let issued = format!("the certificate that is served now begins; issued by {by}");
-        timeline.push(happened(held.not_before, "good", issued));
+    for held in certificates {
+        let (not_before, until) = (held.validity.not_before, held.validity.not_after.strftime("%Y-%m-%d"));
+        let issued = format!("a certificate began, good until {until}; issued by {}", held.authority);
+        timeline.push(happened(not_before, "good", issued));
     }
     if let Some(failed) = row.and_then(|row| row.failures.as_ref()) {
         let what =

@@ -1,12 +1,18 @@
 //! The history of findings in memory, numbered as on disk.
 
 use super::super::{
-    FindingEvent, FindingRow,
-    history::{CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
+    FindingEvent, FindingRow, Held,
+    history::{CERTIFICATES_OF_HOST_MAX, CLOSED_EVENTS_MAX, CLOSED_EVENTS_OF_DOMAIN_MAX},
 };
-use crate::name::DomainName;
+use crate::{
+    certificate::Certificate,
+    name::{DomainName, PolicyHost},
+};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 #[derive(Default)]
 pub(super) struct History {
@@ -14,6 +20,8 @@ pub(super) struct History {
     events: BTreeMap<i64, FindingEvent>,
     open: HashMap<DomainName, BTreeSet<i64>>,
     pub positions: HashMap<String, i64>,
+    /// Of each host, the latest first.
+    pub certificates: HashMap<PolicyHost, Vec<Held>>,
 }
 
 impl History {
@@ -39,6 +47,16 @@ impl History {
         let oldest = self.events.values().rev().filter(closed).skip(CLOSED_EVENTS_OF_DOMAIN_MAX);
         let oldest: Vec<i64> = oldest.map(|event| event.number).collect();
         oldest.iter().for_each(|number| drop(self.events.remove(number)));
+    }
+
+    /// Takes `certificate` into the history of its host.
+    pub fn remember(&mut self, certificate: &Certificate) {
+        let Certificate { host, validity, authority, .. } = certificate;
+        let of_host = self.certificates.entry(host.clone()).or_default();
+        of_host.retain(|held| held.validity.not_before != validity.not_before);
+        of_host.push(Held { host: host.clone(), validity: *validity, authority: authority.clone() });
+        of_host.sort_by_key(|held| Reverse(held.validity.not_before));
+        of_host.truncate(CERTIFICATES_OF_HOST_MAX);
     }
 
     fn add(&mut self, event: FindingEvent) -> i64 {
