@@ -100,6 +100,7 @@ async function walkWithoutScripts(browser) {
   await page.getByRole("link", { name: plan.domain, exact: true }).click();
   await page.getByRole("heading", { name: plan.domain, level: 1 }).waitFor();
   check((await page.getByLabel("Policy as served").innerText()).includes("version: STSv1"), "no policy is shown");
+  check((await page.locator("ol.timeline").innerText()).includes("a certificate began"), "no certificate is told of");
 
   await page.getByRole("button", { name: "Check now" }).click();
   await page.getByText("Checked. Answers of slow").waitFor();
