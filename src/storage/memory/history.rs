@@ -19,6 +19,7 @@ pub(super) struct History {
     last: i64,
     events: BTreeMap<i64, FindingEvent>,
     open: HashMap<DomainName, BTreeSet<i64>>,
+    closed: HashMap<DomainName, BTreeSet<i64>>,
     pub positions: HashMap<String, i64>,
     /// Of each host, the latest first.
     pub certificates: HashMap<PolicyHost, Vec<Held>>,
@@ -43,10 +44,13 @@ impl History {
         if !stay.is_empty() {
             self.open.insert(domain.clone(), stay);
         }
-        let closed = |event: &&FindingEvent| event.domain == *domain && event.until.is_some();
-        let oldest = self.events.values().rev().filter(closed).skip(CLOSED_EVENTS_OF_DOMAIN_MAX);
-        let oldest: Vec<i64> = oldest.map(|event| event.number).collect();
-        oldest.iter().for_each(|number| drop(self.events.remove(number)));
+        if let Some(closed) = self.closed.get_mut(domain) {
+            while closed.len() > CLOSED_EVENTS_OF_DOMAIN_MAX
+                && let Some(oldest) = closed.pop_first()
+            {
+                self.events.remove(&oldest);
+            }
+        }
     }
 
     /// Takes `certificate` into the history of its host.
@@ -61,6 +65,9 @@ impl History {
 
     fn add(&mut self, event: FindingEvent) -> i64 {
         self.last += 1;
+        if event.until.is_some() {
+            self.closed.entry(event.domain.clone()).or_default().insert(self.last);
+        }
         self.events.insert(self.last, FindingEvent { number: self.last, ..event });
         self.last
     }
@@ -82,7 +89,12 @@ impl History {
             |event: &&FindingEvent| event.until.is_some_and(|until| until < before || event.number <= oldest);
         let old: Vec<i64> =
             self.events.values().filter(is_old).take(limit).map(|event| event.number).collect();
-        old.iter().for_each(|number| drop(self.events.remove(number)));
+        for number in &old {
+            let domain = self.events.remove(number).map(|event| event.domain);
+            if let Some(closed) = domain.and_then(|domain| self.closed.get_mut(&domain)) {
+                closed.remove(number);
+            }
+        }
         old.len()
     }
 }
