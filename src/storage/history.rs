@@ -89,8 +89,8 @@ pub trait HistoryStorage: Send + Sync {
     /// [`CLOSED_EVENTS_MAX`] changes old and ended; says how many.
     async fn forget_events(&self, before: Timestamp, limit: usize) -> Result<usize, StorageError>;
 
-    /// The certificates that `host` has had, the latest first, at most [`CERTIFICATES_OF_HOST_MAX`]; written by
-    /// whatever keeps a certificate.
+    /// The certificates that `host` has had, the latest first, at most a dozen; written by whatever keeps a
+    /// certificate.
     async fn certificates_of(&self, host: &PolicyHost) -> Result<Vec<Held>, StorageError>;
 
     /// The number up to which `alert` has delivered changes; `None` for one that is new.
